@@ -1,0 +1,176 @@
+"""What a decision costs, exposes and satisfies: the figures of the plan."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner import finance, policy, yard
+from planner.case import MEASURES
+from planner.decode import Decision
+from planner.model.coefficients import Coefficients, FloatArray
+from planner.model.exposure import share_vectors
+from planner.results import Critical, Margin, ZoneUse
+from planner.units import USD_PER_MUSD
+
+
+def cost_breakdown_musd(c: Coefficients, d: Decision) -> dict[str, float]:
+    """Present value by item in million USD, every item of ``finance.ITEMS``."""
+    problem = c.problem
+    total = dict.fromkeys(finance.ITEMS, 0.0)
+    for o, p in zip(*np.nonzero(d.containers), strict=True):
+        offer, period, n = problem.offers[o], problem.periods[p], int(d.containers[o, p])
+        cost = finance.container_cost(problem, offer, period, offer.tiers[d.tier[int(o)]].discount_frac)
+        for item, usd in cost.items_usd.items():
+            total[item] += n * usd
+        h = c.phase[p]
+        if h is not None and offer.is_storage:
+            rate = policy.credit_rate(problem, problem.case.policy.phases[h], d.states[h])
+            paid = finance.discount(problem, period.start + finance.CREDIT_LAG_MONTHS)
+            total["tax_credit"] -= n * rate * cost.capex_usd * paid
+    suppliers = {problem.offers[o].supplier for o in d.tier}
+    total["qualification"] = sum(s.qualification_usd for s in problem.tables.suppliers if s.supplier in suppliers)
+    total["fire_barriers"] = sum(j.cost_usd for j in d.options) * finance.discount(problem, problem.periods[0].start)
+    for period, served in zip(problem.periods, d.served_mw, strict=True):
+        years = finance.stream(problem, period.start, period.end)
+        total["delay"] += problem.case.load.delay_usd_per_mw_yr * (period.target_mw - served) * years
+    return {item: usd / USD_PER_MUSD for item, usd in total.items()}
+
+
+def public_musd(breakdown: dict[str, float]) -> dict[str, float]:
+    """Transfers between buyer and state: duties paid, credits received, and the difference."""
+    duties, credits = breakdown["duty"], -breakdown["tax_credit"]
+    return {"duties": duties, "tax_credits": credits, "net": duties - credits}
+
+
+def exposure_frac(c: Coefficients, d: Decision) -> dict[str, float]:
+    """Exposure by every measure."""
+    bought = d.containers.sum(axis=1)
+    return {m: max(float(share @ bought) for share in share_vectors(c, m).values()) for m in MEASURES}
+
+
+def content_frac(c: Coefficients, d: Decision, ratio: FloatArray) -> dict[str, float | None]:
+    """A nameplate-weighted ratio by construction phase and for all storage bought."""
+    storage = np.array([o.is_storage for o in c.problem.offers])
+    weight = d.containers * (c.nameplate_mwh * storage)[:, None]
+    found: dict[str, float | None] = {}
+    for h, phase in enumerate(c.problem.case.policy.phases):
+        part = weight[:, [p for p, phase_of in enumerate(c.phase) if phase_of == h]].sum(axis=1)
+        found[phase.phase] = float(ratio @ part / part.sum()) if part.sum() > 0 else None
+    whole = weight.sum(axis=1)
+    found["all"] = float(ratio @ whole / whole.sum()) if whole.sum() > 0 else None
+    return found
+
+
+def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
+    """The tightest outage row of every contingency kind, in MWh."""
+    pairs = np.array([d.containers[o, p] for o, p in c.pairs], dtype=float)
+    used = d.containers.sum(axis=1) > 0
+    load = d.served_mw / np.array([max(p.target_mw, 1e-9) for p in c.problem.periods])
+    best: dict[str, Margin] = {}
+    counts = c.requirement.counts
+    for q, contingency in enumerate(c.contingencies):
+        fire = contingency.fire_offer
+        if fire is not None and not used[fire]:
+            continue
+        for p, period in enumerate(c.problem.periods):
+            if not c.holds[q, p]:
+                continue
+            need = contingency.surviving_frac * c.requirement.mwh[p] * load[p]
+            delivered = _delivered(c, pairs, p, q)
+            if fire is not None:
+                delivered = delivered - np.array([c.fire_loss_mwh(fire, k) for k in range(len(counts))])
+            slack = np.where(c.requirement.mwh[p] > 0, delivered - need, np.inf)
+            k = int(np.argmin(slack))
+            known = best.get(contingency.kind)
+            if np.isfinite(slack[k]) and (known is None or slack[k] < known.margin_mwh):
+                best[contingency.kind] = Margin(
+                    contingency=contingency.kind,
+                    lost=contingency.lost,
+                    period=period.label,
+                    hours=float(counts[k].sum() * c.problem.dt_h),
+                    margin_mwh=float(slack[k]),
+                    required_mwh=float(need[k]),
+                    delivered_mwh=float(delivered[k]),
+                )
+    return tuple(best.values())
+
+
+def _delivered(c: Coefficients, pairs: FloatArray, p: int, q: int) -> FloatArray:
+    """What survives a contingency in a period, for every count vector."""
+    lost = c.contingencies[q].offers
+    active = [i for i in np.flatnonzero(pairs) if c.pair_offer[i] not in lost and c.alive[i, p]]
+    o = c.pair_offer[active]
+    reach = c.power_mw[o][:, None] * c.open_hours[o]
+    one = c.availability[o][:, None] * np.minimum(reach, c.faded_mwh[active, p][:, None])
+    return np.asarray(pairs[active] @ one)
+
+
+def zone_use(c: Coefficients, d: Decision) -> tuple[ZoneUse, ...]:
+    """Each zone at its fullest: what stands there and what its rules allow."""
+    problem = c.problem
+    storage = np.array([o.is_storage for o in problem.offers])
+    usable = np.array([o.energy_usable_ac_mwh for o in problem.offers]) * storage
+    rows = []
+    for z, (zone, option) in enumerate(zip(problem.case.site.zones, d.options, strict=True)):
+        here = np.zeros(len(problem.offers))
+        for p in c.fullest_periods:
+            stands = np.zeros(len(problem.offers))
+            for i, (o, q) in enumerate(c.pairs):
+                stands[o] += d.placed[o, q, z] if c.alive[i, p] else 0
+            if c.area_m2 @ stands >= c.area_m2 @ here:
+                here = stands
+        present = [o for o in np.flatnonzero(here) if storage[o]]
+        caps = [float(c.zone_cap_mwh[o, z]) for o in present]
+        water = [
+            yard.fire_rule(problem, "fire_water_lpm", problem.offers[o].chemistry, problem.offers[o].evidence).value
+            for o in present
+        ]
+        used = {
+            "area": (float(c.area_m2 @ here), option.usable_m2),
+            "energy": (float(usable @ here), min(caps) if caps else None),
+            "hazard": (float((c.hazard * usable) @ here), zone.hazard_budget_mwh),
+        }
+        fill = {k: a / b for k, (a, b) in used.items() if b}
+        rows.append(
+            ZoneUse(
+                zone=zone.zone,
+                area_used_m2=used["area"][0],
+                area_allowed_m2=option.usable_m2,
+                energy_used_mwh=used["energy"][0],
+                energy_allowed_mwh=used["energy"][1],
+                hazard_used_mwh=used["hazard"][0],
+                hazard_allowed_mwh=zone.hazard_budget_mwh,
+                fire_water_used_lpm=max(water, default=0.0),
+                fire_water_allowed_lpm=zone.fire_water_lpm,
+                binding=max(fill, key=lambda k: fill[k]) if fill and max(fill.values()) > 0.98 else "none",
+            )
+        )
+    return tuple(rows)
+
+
+def critical_path(c: Coefficients, d: Decision) -> tuple[Critical, ...]:
+    """What sets the energised load of every period: grid, transformers, permits, or storage."""
+    rows = []
+    for period, served in zip(c.problem.periods, d.served_mw, strict=True):
+        series = c.problem.case.site.energisation
+        caps = {}
+        for cause in ("grid", "transformers", "permits"):
+            values = getattr(series, cause)
+            past = [m for m in values if m <= period.start]
+            caps[cause] = values[max(past)] if past else 0.0
+        tight = 1e-6 * max(1.0, period.target_mw)
+        if served >= period.target_mw - tight:
+            binding = "none"
+        else:
+            binding = next((cause for cause, mw in caps.items() if served >= mw - tight), "storage")
+        slack = {cause: mw - float(served) for cause, mw in caps.items()}
+        rows.append(
+            Critical(
+                period=period.label,
+                served_mw=float(served),
+                target_mw=period.target_mw,
+                binding=binding,
+                slack_mw=slack,
+            )
+        )
+    return tuple(rows)

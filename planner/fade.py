@@ -1,0 +1,41 @@
+"""State of health by age, duty and cell temperature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.problem import FloatArray, Offer, Problem
+
+
+def state_of_health(problem: Problem, offer: Offer, ages_yr: FloatArray) -> FloatArray:
+    """Usable energy left, per unit of new.
+
+    Parameters
+    ----------
+    problem
+        Supplies the ``fade`` rows, the duty and the cell temperature.
+    offer
+        Its ``fade_curve`` names the rows.
+    ages_yr
+        Ages in years, any shape.
+
+    Returns
+    -------
+    ndarray
+        Fractions of the shape of ``ages_yr``; linear in age and temperature, flat outside the rows.
+    """
+    duty = problem.case.reliability.duty
+    rows = [r for r in problem.tables.fade if r.curve == offer.fade_curve and r.duty == duty]
+    temperatures = sorted({r.temperature_c for r in rows})
+    at_age = []
+    for temperature in temperatures:
+        points = sorted((r.age_yr, r.soh_frac) for r in rows if r.temperature_c == temperature)
+        age, soh = np.array(points).T
+        at_age.append(np.interp(ages_yr, age, soh))
+    target = float(np.clip(problem.case.site.cell_temperature_c, temperatures[0], temperatures[-1]))
+    upper = int(np.searchsorted(temperatures, target))
+    if temperatures[upper] == target:
+        return at_age[upper]
+    low, high = temperatures[upper - 1], temperatures[upper]
+    weight = (target - low) / (high - low)
+    return (1 - weight) * at_age[upper - 1] + weight * at_age[upper]

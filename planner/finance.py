@@ -1,0 +1,191 @@
+"""Present value of one container, item by item (conventions, section 6).
+
+Closed forms, one dictionary per container. The verifier adds up dated cash flows instead;
+the two must agree to the cent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from planner import yard
+from planner.problem import Offer, Period, Problem
+from planner.units import HOURS_PER_YEAR, KW_PER_MW, KWH_PER_MWH, MONTHS_PER_YEAR, year_of
+
+ACCEPTANCE_MONTHS = 6
+CREDIT_LAG_MONTHS = 12
+LARGEST_LITHIUM_FALL_FRAC = 0.5
+ITEMS = (
+    "equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc", "fuel", "land",
+    "fire_barriers", "qualification", "operation", "insurance", "standby_energy", "end_of_life", "residual_value",
+    "tax_credit", "delay",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ContainerCost:
+    """Present value in USD by item, before credit, and the undiscounted capex that credits rest on."""
+
+    items_usd: dict[str, float]
+    capex_usd: float
+
+
+def discount(problem: Problem, month: float) -> float:
+    """Value at the decision of one dollar at the start of ``month``."""
+    years = (month - problem.case.timeline.decision) / MONTHS_PER_YEAR
+    return float((1.0 + problem.case.finance.discount_rate_frac) ** -years)
+
+
+def stream(problem: Problem, start: int, end: int) -> float:
+    """Value at the decision of one dollar a year over months [start, end)."""
+    months = end - start
+    if months <= 0:
+        return 0.0
+    ratio = (1.0 + problem.case.finance.discount_rate_frac) ** (-1.0 / MONTHS_PER_YEAR)
+    terms = months if ratio == 1.0 else (1.0 - ratio**months) / (1.0 - ratio)
+    return float(discount(problem, start + 0.5) * terms / MONTHS_PER_YEAR)
+
+
+def retirement_month(offer: Offer, start: int) -> int:
+    """Month at which a container commissioned at ``start`` leaves."""
+    return start + int(np.floor(MONTHS_PER_YEAR * offer.design_life_yr + 1e-9))
+
+
+def price_usd(problem: Problem, offer: Offer, year: int) -> float:
+    """Price of one container before tier discount, with the lithium clause, in USD."""
+    years, values = zip(*sorted(offer.price.items()), strict=True)
+    price = float(np.interp(year, years, values))
+    if offer.price_unit == "USD/kW":
+        return offer.power_mw * KW_PER_MW * price
+    nameplate_kwh = offer.energy_nameplate_dc_mwh * KWH_PER_MWH
+    basis_kwh = nameplate_kwh if offer.energy_basis == "dc_nameplate" else offer.energy_usable_ac_mwh * KWH_PER_MWH
+    base = basis_kwh * price
+    change = _lithium(problem, year) - _lithium(problem, year_of(offer.price_date))
+    clause = offer.lithium_pass_through_frac * offer.lithium_kg_per_kwh * change * nameplate_kwh
+    return base + max(clause, -LARGEST_LITHIUM_FALL_FRAC * base)
+
+
+def _lithium(problem: Problem, year: int) -> float:
+    path = problem.case.finance.lithium_path
+    points = sorted((r.year, r.usd_per_kg) for r in problem.tables.lithium if r.path == path)
+    years, values = zip(*points, strict=True)
+    return float(np.interp(year, years, values))
+
+
+def duty_rate(problem: Problem, offer: Offer, month: int) -> float:
+    """Ad valorem duty at an import month: the last row at or before it."""
+    rows = [
+        r
+        for r in problem.tables.tariffs
+        if r.duty_origin == offer.duty_origin and r.duty_class == offer.duty_class and r.since <= month
+    ]
+    return max(rows, key=lambda r: r.since).rate_frac if rows else 0.0
+
+
+@lru_cache(maxsize=8)
+def _mean_price(series_bytes: bytes) -> float:
+    return float(np.frombuffer(series_bytes).mean())
+
+
+def mean_energy_price(problem: Problem) -> float:
+    """Mean of the case's price series in USD/MWh."""
+    return _mean_price(problem.price_usd_per_mwh.tobytes())
+
+
+def container_cost(problem: Problem, offer: Offer, period: Period, discount_frac: float) -> ContainerCost:
+    """Present value of buying and keeping one container.
+
+    Parameters
+    ----------
+    problem, offer, period
+        What is bought and when it is commissioned.
+    discount_frac
+        Discount of the price tier.
+    """
+    month = period.start
+    equipment = price_usd(problem, offer, year_of(month)) * (1.0 - discount_frac)
+    parts = _capital(problem, offer, month, equipment)
+    capex = sum(parts.values())
+    at_delivery = discount(problem, month)
+    items = {name: value * at_delivery for name, value in parts.items()}
+    items["equipment"] = equipment * _payment_factor(problem, offer, month)
+    items["fuel"] = offer.fuel_usd_per_mwh * offer.energy_usable_ac_mwh * at_delivery
+    land = yard.cost_row(problem, "land_usd_per_m2", offer.chemistry, offer.origin)
+    items["land"] = land * yard.occupied_m2(problem, offer) * at_delivery
+    items |= _yearly(problem, offer, month, equipment, capex)
+    items |= _ending(problem, offer, month, equipment)
+    return ContainerCost(items, capex)
+
+
+def _capital(problem: Problem, offer: Offer, month: int, equipment: float) -> dict[str, float]:
+    """Undiscounted capital items of one container in USD."""
+
+    def layer(cost: str) -> float:
+        return yard.cost_row(problem, cost, offer.chemistry, offer.origin)
+
+    power_kw = offer.power_mw * KW_PER_MW
+    usable_kwh = offer.energy_usable_ac_mwh * KWH_PER_MWH
+    all_in = offer.price_layer == "all_in"
+    has = offer.includes
+    duty = 0.0
+    if "duty" not in has:
+        rate = duty_rate(problem, offer, month - offer.commissioning_months)
+        duty = rate * offer.dutiable_value_frac * equipment
+    freight_paid = "freight" in has or offer.incoterm in ("DAP", "DDP")
+    parts = {
+        "equipment": equipment,
+        "duty": duty,
+        "freight": 0.0 if freight_paid else offer.mass_t * layer("freight_usd_per_t"),
+        "power_conversion": (0.0 if "conversion" in has else power_kw * layer("power_conversion_usd_per_kw"))
+        + (0.0 if "transformer" in has else power_kw * layer("transformer_usd_per_kw")),
+        "balance_of_plant": 0.0
+        if all_in
+        else usable_kwh * layer("balance_of_plant_usd_per_kwh") + power_kw * layer("balance_of_plant_usd_per_kw"),
+        "installation": (0.0 if all_in else usable_kwh * layer("installation_usd_per_kwh"))
+        + (0.0 if "commissioning" in has else power_kw * layer("commissioning_usd_per_kw"))
+        + (0.0 if "spares" in has else equipment * layer("spares_frac")),
+    }
+    parts["epc"] = 0.0 if all_in else layer("epc_frac") * sum(parts.values())
+    return parts
+
+
+def _payment_factor(problem: Problem, offer: Offer, month: int) -> float:
+    when = {"order": month - offer.order_lead_months, "delivery": month, "acceptance": month + ACCEPTANCE_MONTHS}
+    return sum(p.share_frac * discount(problem, when[p.at]) for p in problem.case.finance.payments)
+
+
+def _yearly(problem: Problem, offer: Offer, month: int, equipment: float, capex: float) -> dict[str, float]:
+    """Operation, insurance and standby energy over the life in the horizon."""
+    usable = offer.energy_usable_ac_mwh
+    years = stream(problem, month, min(retirement_month(offer, month), problem.horizon))
+    operation = (
+        offer.om_usd_per_kwh_yr * usable * KWH_PER_MWH
+        + offer.om_usd_per_kw_yr * offer.power_mw * KW_PER_MW
+        + offer.om_frac_per_yr * equipment
+    )
+    premium = yard.cost_row(problem, "insurance_frac_per_yr", offer.chemistry, offer.origin)
+    standby = 0.0
+    if offer.is_storage:
+        lost_kw = usable * KWH_PER_MWH * offer.self_discharge_frac_per_day / 24.0 / offer.round_trip_eff_frac
+        standby_kw = offer.auxiliary_kw_per_mwh * usable + lost_kw
+        standby = standby_kw / KW_PER_MW * HOURS_PER_YEAR * mean_energy_price(problem)
+    return {
+        "operation": operation * years,
+        "insurance": premium * yard.hazard_class(problem, offer) * capex * years,
+        "standby_energy": standby * years,
+    }
+
+
+def _ending(problem: Problem, offer: Offer, month: int, equipment: float) -> dict[str, float]:
+    """End of life and residual value."""
+    leaves = min(retirement_month(offer, month), problem.horizon)
+    scrap = yard.cost_row(problem, "end_of_life_usd_per_kwh", offer.chemistry, offer.origin)
+    life_left = max(0.0, 1.0 - (problem.horizon - month) / MONTHS_PER_YEAR / offer.design_life_yr)
+    residual = problem.case.finance.residual_frac * equipment * life_left
+    return {
+        "end_of_life": scrap * offer.energy_nameplate_dc_mwh * KWH_PER_MWH * discount(problem, leaves),
+        "residual_value": -residual * discount(problem, problem.horizon),
+    }

@@ -1,0 +1,1 @@
+"""The optimisation model as Pyomo blocks, one function per constraint family."""

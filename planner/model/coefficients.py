@@ -1,0 +1,384 @@
+"""Every number that the rows need, computed once per problem.
+
+``pairs`` lists the admissible deliveries (offer index, period index); most arrays run
+over them. Nothing here knows Pyomo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner import finance, outages, policy, supply, yard
+from planner.fade import state_of_health
+from planner.outages import Requirement, StartDelay
+from planner.problem import FloatArray, Problem
+from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR, USD_PER_MUSD
+
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Contingency:
+    """What is lost together, and the share of the requirement that must survive.
+
+    ``fire_offer`` is the offer index of a fire-group contingency, else None.
+    """
+
+    kind: str
+    lost: str
+    surviving_frac: float
+    offers: frozenset[int]
+    fire_offer: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name for rows and tables."""
+        return f"{self.kind}:{self.lost}" if self.lost else self.kind
+
+
+class Coefficients:
+    """Numbers of one problem, in the order of ``pairs``.
+
+    Parameters
+    ----------
+    problem
+        The planning question.
+    waived
+        Refusal rules to ignore (``ban``, ``lead_time``, ``validity``, ``site``); used only to explain infeasibility.
+    """
+
+    def __init__(self, problem: Problem, waived: frozenset[str] = frozenset()) -> None:
+        self.problem = problem
+        self.refusals: dict[tuple[int, int], supply.Refusal] = {}
+        pairs = []
+        for o, offer in enumerate(problem.offers):
+            if not supply.can_serve(problem, offer):
+                continue
+            for p, period in enumerate(problem.periods):
+                why = supply.refusal(problem, offer, period)
+                if why is not None and why.rule not in waived:
+                    self.refusals[o, p] = why
+                elif self._largest_delivery(o, p) >= 1:
+                    pairs.append((o, p))
+        self.pairs: list[tuple[int, int]] = pairs
+        self.pair_offer = np.array([o for o, _ in pairs], dtype=np.int64)
+        self.pair_period = np.array([p for _, p in pairs], dtype=np.int64)
+        self.offers_used = sorted({o for o, _ in pairs})
+
+    def _largest_delivery(self, o: int, p: int) -> int:
+        """Most containers of an offer that its factories and the site allow in one period."""
+        problem, offer = self.problem, self.problem.offers[o]
+        limit = min(self.factory_limit(f, p) for f in (offer.cell_factory, offer.assembly_plant))
+        by_area = sum(self.fit(o, z) for z in range(len(problem.case.site.zones)))
+        count = min(limit / supply.booked_mwh(offer), float(by_area))
+        if offer.kind == "generator":
+            count = min(count, problem.case.site.generator_mw_max / offer.power_mw)
+        return int(np.floor(count + 1e-9))
+
+    @cached_property
+    def _factory_limits(self) -> dict[tuple[str, int], float]:
+        return {}
+
+    def factory_limit(self, factory: str, p: int) -> float:
+        """Nameplate MWh obtainable from a factory for period index ``p``."""
+        key = (factory, p)
+        if key not in self._factory_limits:
+            self._factory_limits[key] = supply.factory_limit_mwh(self.problem, factory, self.problem.periods[p])
+        return self._factory_limits[key]
+
+    # -- site ---------------------------------------------------------------------------
+
+    @cached_property
+    def zone_options(self) -> list[tuple[yard.ZoneOption, ...]]:
+        """Options of each zone."""
+        return [yard.zone_options(self.problem, z) for z in self.problem.case.site.zones]
+
+    @cached_property
+    def area_m2(self) -> FloatArray:
+        """Occupied area of one container, shape (O,)."""
+        return np.array([yard.occupied_m2(self.problem, o) for o in self.problem.offers])
+
+    @cached_property
+    def hazard(self) -> FloatArray:
+        """Hazard points of one container's chemistry, shape (O,)."""
+        return np.array([yard.hazard_class(self.problem, o) for o in self.problem.offers])
+
+    @cached_property
+    def zone_cap_mwh(self) -> FloatArray:
+        """Energy cap that an offer's presence brings to a zone, shape (O, Z)."""
+        zones = self.problem.case.site.zones
+        return np.array(
+            [
+                [
+                    z.fire_areas * yard.fire_area_cap_mwh(self.problem, o, z) if o.is_storage else np.inf
+                    for z in zones
+                ]
+                for o in self.problem.offers
+            ]
+        )
+
+    @cached_property
+    def stands(self) -> BoolArray:
+        """Whether an offer may stand in a zone under some option, shape (O, Z)."""
+        zones = self.problem.case.site.zones
+        return np.array(
+            [
+                [
+                    yard.may_stand(self.problem, o, z)
+                    and any(not o.is_storage or o.chemistry in j.chemistries for j in self.zone_options[i])
+                    for i, z in enumerate(zones)
+                ]
+                for o in self.problem.offers
+            ]
+        )
+
+    def fit(self, o: int, z: int) -> int:
+        """Most containers of an offer that fit into a zone alone."""
+        if not self.stands[o, z]:
+            return 0
+        offer = self.problem.offers[o]
+        options = [j for j in self.zone_options[z] if not offer.is_storage or offer.chemistry in j.chemistries]
+        count = max(j.usable_m2 for j in options) / self.area_m2[o]
+        if offer.is_storage:
+            count = min(count, self.zone_cap_mwh[o, z] / offer.energy_usable_ac_mwh)
+            budget = self.problem.case.site.zones[z].hazard_budget_mwh
+            if budget is not None and self.hazard[o] > 0:
+                count = min(count, budget / (self.hazard[o] * offer.energy_usable_ac_mwh))
+        return int(np.floor(count + 1e-9))
+
+    @cached_property
+    def largest_delivery(self) -> IntArray:
+        """Upper bound on the containers of each pair."""
+        return np.array([self._largest_delivery(o, p) for o, p in self.pairs], dtype=np.int64)
+
+    # -- time ---------------------------------------------------------------------------
+
+    @cached_property
+    def alive(self) -> BoolArray:
+        """Whether containers of a pair count in a period, shape (pairs, P)."""
+        problem = self.problem
+        return np.array(
+            [
+                [supply.counts_in(problem.offers[o], problem.periods[p], later) for later in problem.periods]
+                for o, p in self.pairs
+            ],
+            dtype=bool,
+        ).reshape(len(self.pairs), len(problem.periods))
+
+    @cached_property
+    def fullest_periods(self) -> list[int]:
+        """Periods whose standing containers are not all standing in the next one too.
+
+        What a zone holds grows from period to period but for retirements, so site rows are
+        needed only here; every other period is implied.
+        """
+        last = len(self.problem.periods) - 1
+        return [p for p in range(last + 1) if p == last or bool(np.any(self.alive[:, p] & ~self.alive[:, p + 1]))]
+
+    @cached_property
+    def cohort(self) -> list[tuple[int, int]]:
+        """(offer, group) of each pair: deliveries that stand in the same fullest periods and zones are alike."""
+        zones = self.problem.case.site.zones
+        seen: dict[tuple[object, ...], int] = {}
+        groups = []
+        for i, (o, p) in enumerate(self.pairs):
+            start = self.problem.periods[p].start
+            open_zones = tuple(z.available_from is None or z.available_from <= start for z in zones)
+            signature = (o, self.alive[i, self.fullest_periods].tobytes(), open_zones)
+            groups.append((o, seen.setdefault(signature, len(seen))))
+        return groups
+
+    # -- reliability --------------------------------------------------------------------
+
+    @cached_property
+    def delays(self) -> list[StartDelay]:
+        """Start delay of each offer."""
+        return [outages.start_delay(self.problem, o) for o in self.problem.offers]
+
+    @cached_property
+    def requirement(self) -> Requirement:
+        """Requirement curve at target load."""
+        return outages.requirement(self.problem, {self.delays[o].first_step for o in self.offers_used})
+
+    @cached_property
+    def required_mwh(self) -> float:
+        """Requirement of the whole window at the final target: the base of every exposure measure."""
+        full = int(np.argmax(self.requirement.counts.sum(axis=1)))
+        return float(self.requirement.mwh[:, full].max())
+
+    @cached_property
+    def availability(self) -> FloatArray:
+        """Share of each offer's fleet that counts, shape (O,)."""
+        return np.array([outages.safe_availability(self.problem, o) for o in self.problem.offers])
+
+    @cached_property
+    def power_mw(self) -> FloatArray:
+        """Power of one container, shape (O,)."""
+        return np.array([o.power_mw for o in self.problem.offers])
+
+    @cached_property
+    def energy_mwh(self) -> FloatArray:
+        """Energy of one new container at the reserve level, shape (O,)."""
+        reserve = self.problem.case.reliability.reserve_frac
+        return np.array([o.energy_usable_ac_mwh * (reserve if o.is_storage else 1.0) for o in self.problem.offers])
+
+    @cached_property
+    def faded_mwh(self) -> FloatArray:
+        """Energy of one container of a pair at the end of each period, 0 when it does not count; (pairs, P)."""
+        problem = self.problem
+        ends = np.array([p.end for p in problem.periods], dtype=float)
+        energy = np.zeros((len(self.pairs), len(problem.periods)))
+        for i, (o, p) in enumerate(self.pairs):
+            ages = (ends - problem.periods[p].start) / MONTHS_PER_YEAR
+            soh = state_of_health(problem, problem.offers[o], np.maximum(ages, 0.0))
+            energy[i] = np.where(self.alive[i], self.energy_mwh[o] * soh, 0.0)
+        return energy
+
+    @cached_property
+    def open_hours(self) -> FloatArray:
+        """Hours of each count vector that an offer may serve, shape (O, M)."""
+        dt = self.problem.dt_h
+        hours = [self.requirement.steps_open_to(d.first_step) * dt - d.rest_h for d in self.delays]
+        return np.maximum(0.0, np.array(hours, dtype=float))
+
+    def delivered_mwh(self, period: int, count: int) -> FloatArray:
+        """What one container of each pair delivers against one count vector, shape (pairs,)."""
+        o = self.pair_offer
+        reach = self.power_mw[o] * self.open_hours[o, count]
+        return np.where(
+            self.alive[:, period],
+            self.availability[o] * np.minimum(reach, self.faded_mwh[:, period]),
+            0.0,
+        )
+
+    def fire_loss_mwh(self, o: int, count: int) -> float:
+        """What the largest fire group of an offer would have delivered, new and all available."""
+        reach = self.power_mw[o] * self.open_hours[o, count]
+        return yard.fire_group(self.problem, self.problem.offers[o]) * float(min(reach, self.energy_mwh[o]))
+
+    @cached_property
+    def bridge_delays_h(self) -> list[float]:
+        """Distinct start delays below one step among the offers, in hours."""
+        return sorted({self._below_step(o) for o in self.offers_used} - {0.0})
+
+    def _below_step(self, o: int) -> float:
+        delay = self.delays[o]
+        return delay.rest_h if delay.first_step == 0 else 0.0
+
+    def bridged_mwh(self, period: int, delay_h: float) -> FloatArray:
+        """What one container of each pair delivers before ``delay_h``, shape (pairs,)."""
+        starts = np.array([d.rest_h if d.first_step == 0 else np.inf for d in self.delays])[self.pair_offer]
+        reach = self.power_mw[self.pair_offer] * np.maximum(0.0, delay_h - starts)
+        return np.where(
+            self.alive[:, period] & (starts < delay_h),
+            self.availability[self.pair_offer] * np.minimum(reach, self.faded_mwh[:, period]),
+            0.0,
+        )
+
+    @cached_property
+    def contingencies(self) -> list[Contingency]:
+        """Nothing lost, then every loss that the case asks to survive.
+
+        Losses of the same offers are merged and the largest surviving share is kept.
+        """
+        problem = self.problem
+        rules = problem.case.reliability.contingencies
+        stored = [o for o in self.offers_used if problem.offers[o].is_storage]
+        found = [Contingency("none", "", 1.0, frozenset())]
+        by_fleet: dict[frozenset[int], Contingency] = {}
+
+        def add(kind: str, lost: str, share: float, fleet: frozenset[int]) -> None:
+            known = by_fleet.get(fleet)
+            if fleet and (known is None or known.surviving_frac < share):
+                by_fleet[fleet] = Contingency(kind, lost, share, fleet)
+
+        fields = {"supplier": "supplier", "cell_maker": "cell_maker", "cell_factory": "cell_factory",
+                  "country": "cell_country", "chemistry": "chemistry"}  # fmt: skip
+        for kind, name in fields.items():
+            share = getattr(rules, kind)
+            if share is not None:
+                for lost in sorted({str(getattr(problem.offers[o], name)) for o in stored}):
+                    fleet = frozenset(o for o in stored if getattr(problem.offers[o], name) == lost)
+                    add(kind, lost, share, fleet)
+        if rules.software is not None:
+            fleet = frozenset(o for o in stored if policy.flag_binds(problem, problem.offers[o], "software_control"))
+            add("software", "prohibited software", rules.software, fleet)
+        found += by_fleet.values()
+        if rules.fire_group is not None:
+            found += [
+                Contingency("fire_group", problem.offers[o].offer, rules.fire_group, frozenset(), o) for o in stored
+            ]
+        return found
+
+    @cached_property
+    def holds(self) -> BoolArray:
+        """Whether a contingency must be survived in a period, shape (contingencies, P)."""
+        since = self.problem.case.reliability.contingencies_from
+        late = np.array([since is None or p.start >= since for p in self.problem.periods])
+        always = np.array([q.kind in ("none", "fire_group") for q in self.contingencies])
+        return always[:, None] | late[None, :]
+
+    # -- policy and money ---------------------------------------------------------------
+
+    @cached_property
+    def phase(self) -> list[int | None]:
+        """Credit phase of each period."""
+        return [policy.credit_phase(self.problem, p) for p in self.problem.periods]
+
+    def states(self, o: int, p: int) -> tuple[str, ...]:
+        """Credit states that a delivery can have."""
+        if self.phase[p] is None or not self.problem.offers[o].is_storage:
+            return ("none",)
+        return policy.STATES
+
+    @cached_property
+    def macr(self) -> FloatArray:
+        """Material-assistance ratio of each offer, shape (O,)."""
+        return np.array([policy.material_assistance(self.problem, o) for o in self.problem.offers])
+
+    @cached_property
+    def domestic(self) -> FloatArray:
+        """Domestic content of each offer, shape (O,)."""
+        return np.array([policy.domestic_content(self.problem, o) for o in self.problem.offers])
+
+    @cached_property
+    def nameplate_mwh(self) -> FloatArray:
+        """Nameplate energy of one container, shape (O,)."""
+        return np.array([o.energy_nameplate_dc_mwh for o in self.problem.offers])
+
+    def reachable_tiers(self, o: int) -> list[int]:
+        """Price tiers whose volume this buyer can reach at all."""
+        total = sum(
+            int(self.largest_delivery[i]) * self.nameplate_mwh[o] for i in np.flatnonzero(self.pair_offer == o)
+        )
+        return [t for t, tier in enumerate(self.problem.offers[o].tiers) if tier.from_mwh <= total + 1e-9]
+
+    @cached_property
+    def unit_cost_musd(self) -> Mapping[tuple[int, int, int, str], float]:
+        """Present value of one container by (offer, period, tier, state), in million USD."""
+        problem = self.problem
+        costs = {}
+        for o, p in self.pairs:
+            period = problem.periods[p]
+            phase = self.phase[p]
+            for t in self.reachable_tiers(o):
+                cost = finance.container_cost(problem, problem.offers[o], period, problem.offers[o].tiers[t].discount_frac)
+                paid = finance.discount(problem, period.start + finance.CREDIT_LAG_MONTHS)
+                for state in self.states(o, p):
+                    rate = 0.0
+                    if phase is not None and state != "none":
+                        rate = policy.credit_rate(problem, problem.case.policy.phases[phase], state)
+                    total = sum(cost.items_usd.values()) - rate * cost.capex_usd * paid
+                    costs[o, p, t, state] = total / USD_PER_MUSD
+        return costs
+
+    @cached_property
+    def bridge_seconds(self) -> list[float]:
+        """The bridge delays in seconds, for names."""
+        return [d * SECONDS_PER_HOUR for d in self.bridge_delays_h]

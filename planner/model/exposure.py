@@ -1,0 +1,48 @@
+"""Limits on China exposure, for every measure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyomo.environ as pyo
+
+from planner.exposure import exposure_share, layer_shares, layers
+from planner.model.coefficients import Coefficients, FloatArray
+from planner.model.row import family, linear
+
+
+def share_vectors(c: Coefficients, measure: str) -> dict[str, FloatArray]:
+    """Exposure per container of each offer over ``required_mwh``, shape (O,).
+
+    One vector for most measures; one per layer for the chokepoint, whose exposure is the largest.
+    """
+    problem = c.problem
+    energy = np.array([o.energy_usable_ac_mwh if o.is_storage else 0.0 for o in problem.offers]) / c.required_mwh
+    if not measure.startswith("chokepoint"):
+        return {measure: energy * np.array([exposure_share(problem, o, measure) for o in problem.offers])}
+    ownership = measure.endswith("_ownership")
+    return {
+        layer: energy * np.array([layer_shares(o, ownership).get(layer, 0.0) for o in problem.offers])
+        for layer in layers(problem)
+    }
+
+
+@family("exposure_limit")
+def exposure_limit(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """Exposure stays within the case's limits, in total or for the fleet of each period.
+
+    sum_{o,p} share[measure,o] usable_mwh[o] containers[o,p] / required_mwh <= max_frac
+    """
+    offers, periods = c.problem.offers, c.problem.periods
+    m.exposure_limit = pyo.Constraint(pyo.Any)
+    for measure, limit in c.problem.case.exposure_limits.items():
+        fleets = c.alive.T if limit.per_period else np.ones((1, len(c.pairs)), dtype=bool)
+        for name, share in share_vectors(c, measure).items():
+            for p, fleet in enumerate(fleets):
+                terms = [
+                    (share[o], m.containers[offers[o].offer, periods[q].label])
+                    for (o, q), counts in zip(c.pairs, fleet, strict=True)
+                    if counts
+                ]
+                label = periods[p].label if limit.per_period else "total"
+                if any(a for a, _ in terms):
+                    m.exposure_limit[measure, name, label] = linear(terms) <= limit.max_frac

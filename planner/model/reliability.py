@@ -1,0 +1,150 @@
+"""Outage rows without dispatch variables: each row in one place, for Pyomo and for separation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyomo.environ as pyo
+
+from planner.model.coefficients import Coefficients, Contingency, FloatArray
+from planner.model.row import family, linear
+from planner.units import SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """A reliability row: contingency index, period index, count vector (or bridge delay) index."""
+
+    contingency: int
+    period: int
+    count: int
+    bridge: bool = False
+
+
+@dataclass(frozen=True)
+class NumericRow:
+    """``pair @ containers - served * served_mw - used * used[offer] >= 0``, per unit of the requirement."""
+
+    pair: FloatArray
+    served: float
+    used: float
+    offer: int | None
+
+
+def survivors(c: Coefficients, contingency: Contingency) -> FloatArray:
+    """1 for pairs whose fleet survives, 0 for those lost, shape (pairs,)."""
+    return np.array([0.0 if o in contingency.offers else 1.0 for o in c.pair_offer])
+
+
+_ROW_SCALE = 1e-3
+
+
+def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
+    """Coefficients of one outage or bridge row, divided by its requirement at target load."""
+    contingency = c.contingencies[key.contingency]
+    period = c.problem.periods[key.period]
+    share = contingency.surviving_frac
+    if key.bridge:
+        delivered = c.bridged_mwh(key.period, c.bridge_delays_h[key.count])
+        need = c.requirement.peak_mw[key.period] * c.bridge_delays_h[key.count]
+    else:
+        delivered = c.delivered_mwh(key.period, key.count)
+        need = float(c.requirement.mwh[key.period, key.count])
+    used = 0.0
+    if contingency.fire_offer is not None and not key.bridge:
+        used = c.fire_loss_mwh(contingency.fire_offer, key.count)
+    scale = 1.0 / (share * need)
+    return NumericRow(
+        scale * delivered * survivors(c, contingency),
+        1.0 / period.target_mw,
+        scale * used,
+        contingency.fire_offer if not key.bridge else None,
+    )
+
+
+def all_rows(c: Coefficients) -> list[RowKey]:
+    """Every outage and bridge row of the problem."""
+    periods, counts = c.requirement.mwh.shape
+    rows = [
+        RowKey(q, p, k)
+        for q in range(len(c.contingencies))
+        for p in range(periods)
+        for k in range(counts)
+        if c.requirement.mwh[p, k] > 0 and c.holds[q, p]
+    ]
+    bridges = [
+        RowKey(q, p, d, bridge=True)
+        for q, contingency in enumerate(c.contingencies)
+        if contingency.fire_offer is None
+        for p in range(periods)
+        for d in range(len(c.bridge_delays_h))
+        if c.requirement.peak_mw[p] > 0 and c.holds[q, p]
+    ]
+    return rows + bridges
+
+
+def seed_rows(c: Coefficients) -> list[RowKey]:
+    """A few rows that are nearly always needed: full window and power, with nothing lost."""
+    full = int(np.argmax(c.requirement.counts.sum(axis=1)))
+    first = int(np.argmin(np.where(c.requirement.counts[:, 0] == 1, c.requirement.counts.sum(axis=1), 10**9)))
+    return [
+        RowKey(0, p, k)
+        for p in range(len(c.problem.periods))
+        for k in sorted({full, first})
+        if c.requirement.mwh[p, k] > 0
+    ]
+
+
+@family("reliability")
+def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """The surviving fleet delivers the k largest loads of every window, for every k.
+
+    sum_{surviving o, p' alive in p} a[o] min(P[o] h, E[o] soh[o,p'->p]) containers[o,p']
+        - b[o] min(P[o] h, E[o]) used[o]   (fire group of o)
+        >= phi R_p(k) served_mw[p] / target_mw[p]          (each row divided by phi R_p(k))
+
+    Units that start late count only the steps open to them; before a slow unit runs the
+    faster ones must carry the peak (rows named ``bridge``).
+    """
+    offers, periods = c.problem.offers, c.problem.periods
+    variables = [m.containers[offers[o].offer, periods[p].label] for o, p in c.pairs]
+    m.outage = pyo.Constraint(pyo.Any)
+    for key in m.outage_rows:
+        row = numeric_row(c, key)
+        terms = list(zip(row.pair, variables, strict=True))
+        terms.append((-row.served, m.served_mw[periods[key.period].label]))
+        if row.offer is not None:
+            name = offers[row.offer].offer
+            terms += [(-row.used, m.tier[name, offers[row.offer].tiers[t].tier]) for t in c.reachable_tiers(row.offer)]
+        m.outage[row_name(c, key)] = linear(terms) >= 0
+
+
+def row_name(c: Coefficients, key: RowKey) -> tuple[str, str, str]:
+    """(contingency, period, steps) of a row, in words."""
+    steps = (
+        f"bridge {c.bridge_delays_h[key.count] * SECONDS_PER_HOUR:g} s"
+        if key.bridge
+        else "+".join(str(k) for k in c.requirement.counts[key.count])
+    )
+    return (c.contingencies[key.contingency].name, c.problem.periods[key.period].label, steps)
+
+
+@family("storage_mandate")
+def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """Storage alone holds the mandated hours of the served load.
+
+    sum_{o storage, p' alive in p} E[o] soh[o,p'->p] containers[o,p'] >= mandate_h served_mw[p]
+    """
+    hours = c.problem.case.reliability.storage_mandate_h
+    if hours <= 0:
+        return
+    offers, periods = c.problem.offers, c.problem.periods
+    m.storage_mandate = pyo.Constraint(pyo.Any)
+    for p, period in enumerate(periods):
+        terms = [
+            (_ROW_SCALE * c.faded_mwh[i, p], m.containers[offers[o].offer, periods[q].label])
+            for i, (o, q) in enumerate(c.pairs)
+            if offers[o].is_storage
+        ]
+        m.storage_mandate[period.label] = linear([*terms, (-_ROW_SCALE * hours, m.served_mw[period.label])]) >= 0

@@ -1,0 +1,161 @@
+"""``plan(problem)``: search, decode, replay, judge."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+import highspy
+import numpy as np
+
+from planner import account, decode
+from planner.catalogue import CONFIDENCE_ORDER
+from planner.model.coefficients import Coefficients
+from planner.model.reliability import RowKey
+from planner.problem import Problem
+from planner.results import Plan, PlanStatus
+from planner.search import Search, Solution
+from planner.solve import Progress, Stop
+from planner.verify import verify
+from planner.waterfall import requirement_waterfall
+
+PROVED_OPTIMAL_FRAC = 1e-9
+
+
+def plan(
+    problem: Problem,
+    *,
+    gap_frac: float | None = None,
+    time_limit_s: float | None = None,
+    audit: bool = False,
+    progress: Progress | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    known_rows: tuple[RowKey, ...] = (),
+) -> Plan:
+    """Cheapest whole-container portfolio of a problem, replayed and judged.
+
+    Parameters
+    ----------
+    problem
+        From ``planner.load_case``.
+    gap_frac, time_limit_s
+        Replace the case's ``solver`` keys.
+    audit
+        Replay every outage window, not only the tightest.
+    progress
+        Called with (step, incumbent, bound) in million USD while solving.
+    note
+        Called with the name of every step.
+    known_rows
+        Outage rows of an earlier search on the same case, to start from.
+
+    Raises
+    ------
+    planner.solve.Infeasible
+        No plan satisfies the rules; ``planner.infeasible.explain`` says which clash.
+    planner.solve.NoPlan
+        Stopped before any plan was found.
+    """
+    began = time.perf_counter()
+    gap = problem.case.solver.gap_frac if gap_frac is None else gap_frac
+    limit = problem.case.solver.time_limit_s if time_limit_s is None else time_limit_s
+    stop = Stop(limit)
+    note("reading rules")
+    c = Coefficients(problem)
+    search = Search(c, stop, gap, problem.case.solver.seed, progress, note)
+    solution = search.run(known_rows)
+    found = _gather(c, search, solution, gap)
+    note("verifying")
+    at = time.perf_counter()
+    verdict = verify(problem, found, audit=audit)
+    timing = found.timing_s | {"verification": time.perf_counter() - at, "total": time.perf_counter() - began}
+    status = found.status if verdict.passed else "unverified"
+    return found.model_copy(update={"verification": verdict, "timing_s": timing, "status": status})
+
+
+def _status(solution: Solution, gap: float) -> PlanStatus:
+    if solution.gap_frac <= PROVED_OPTIMAL_FRAC:
+        return "optimal"
+    if solution.gap_frac <= gap:
+        return "gap_limit"
+    return "interrupted" if solution.interrupted else "time_limit"
+
+
+def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> Plan:
+    """Everything but the verdict."""
+    problem = c.problem
+    d = decode.decode(c, search.model, search.compiled, solution.x)
+    breakdown = account.cost_breakdown_musd(c, d)
+    relaxed = np.append(solution.relaxed_x, 0.0)[search.columns.containers]
+    states = {h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)}
+    cost = sum(breakdown.values())
+    bound = min(solution.bound_musd, cost)
+    return Plan(
+        case=problem.case.case,
+        title=problem.case.title,
+        input_sha256=problem.input_sha256,
+        status=_status(solution, gap),
+        cost_musd=cost,
+        bound_musd=bound,
+        gap_frac=(cost - bound) / max(abs(cost), 1e-9),
+        orders=decode.orders(c, d),
+        placements=decode.placements(c, d),
+        zone_options=decode.zone_choices(c, d),
+        retirements=decode.retirements(c, d),
+        cost_breakdown_musd=breakdown,
+        public_musd=account.public_musd(breakdown),
+        exposure_frac=account.exposure_frac(c, d),
+        domestic_content_frac=account.content_frac(c, d, c.domestic),
+        macr_frac=account.content_frac(c, d, c.macr),
+        credit_state=states,
+        served_mw={p.label: float(mw) for p, mw in zip(problem.periods, d.served_mw, strict=True)},
+        critical_path=account.critical_path(c, d),
+        reliability=account.margins(c, d),
+        fire=account.zone_use(c, d),
+        requirement_waterfall_mwh=requirement_waterfall(c, d, relaxed),
+        required_mwh=c.required_mwh,
+        assumptions=_assumptions(problem),
+        verification=None,
+        timing_s=solution.timing_s,
+        provenance=_provenance(problem, solution, {problem.offers[o].offer for o in d.tier}),
+    )
+
+
+def _assumptions(problem: Problem) -> tuple[str, ...]:
+    """What every reader must know before using the figures."""
+    reliability = problem.case.reliability
+    known = "known when it starts" if reliability.length_known else "unknown when it starts"
+    return (
+        f"The length of an outage is {known}.",
+        "A contingency strikes when the outage starts; power is constant over the window; dispatch is divisible.",
+        f"The fleet is charged to {reliability.reserve_frac:.0%} of usable energy before each outage and is not recharged in it.",
+        "On-site PV serves load directly; charging from it during an outage is not counted.",
+        *problem.notes,
+    )
+
+
+def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[str, object]:
+    """Versions, sizes, and the confidence of the rows behind the plan."""
+    rows = [
+        row
+        for table in problem.rows.values()
+        for row in table
+        if not hasattr(row, "offer") or row.offer in bought
+    ]
+    counts = {level: sum(r.confidence == level for r in rows) for level in CONFIDENCE_ORDER}
+    return {
+        "planner": version("storage-portfolio-planner"),
+        "solver": "HiGHS",
+        "solver_version": highspy.Highs().version(),
+        "python": platform.python_version(),
+        "data_rows_used": len(rows),
+        "rows_by_confidence": counts,
+        "lowest_confidence": next((level for level in CONFIDENCE_ORDER if counts[level]), None),
+        "solver_rows": solution.solver_rows,
+        "solver_columns": solution.solver_columns,
+        "outage_rows": len(solution.rows),
+        "buyer": problem.case.buyer,
+        "disputed": problem.case.policy.disputed,
+    }

@@ -1,0 +1,102 @@
+"""Tax credits, content ratios, entity flags and bans: pure functions of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from planner.case import Phase
+from planner.problem import Offer, Period, Problem
+from planner.units import parse_month
+
+MATERIAL_ASSISTANCE_FROM = parse_month("2026-01")
+CONTINUITY_MONTHS = 48
+STATES = ("none", "base", "bonus")
+
+
+def credit_value(problem: Problem, parameter: str, construction_start: int) -> float:
+    """Value of a credit parameter for a start of construction (the last row at or before it)."""
+    rows = [r for r in problem.tables.credits if r.parameter == parameter and r.since <= construction_start]
+    return max(rows, key=lambda r: r.since).value if rows else 0.0
+
+
+def credit_phase(problem: Problem, period: Period) -> int | None:
+    """Index of the construction phase whose credit a delivery in ``period`` can earn."""
+    policy = problem.case.policy
+    if policy.monetisation == "none":
+        return None
+    for index, phase in enumerate(policy.phases):
+        if period.start < phase.deliveries_until:
+            continuous = period.start - phase.construction_start <= CONTINUITY_MONTHS
+            return index if continuous else None
+    return None
+
+
+def credit_rate(problem: Problem, phase: Phase, state: str) -> float:
+    """Credit per dollar of capex that the buyer keeps, after monetisation."""
+    policy = problem.case.policy
+    wage = "pwa" if policy.prevailing_wage else "no_pwa"
+    start = phase.construction_start
+    if state == "none" or policy.monetisation == "none":
+        return 0.0
+    rate = credit_value(problem, f"base_{wage}_frac", start)
+    if state == "bonus":
+        rate += credit_value(problem, f"bonus_{wage}_frac", start)
+    if policy.energy_community:
+        rate += credit_value(problem, f"energy_community_{wage}_frac", start)
+    kept = 1.0 - policy.transfer_discount_frac if policy.monetisation == "transfer" else 1.0
+    return rate * credit_value(problem, "available_frac", start) * kept
+
+
+def macr_threshold(problem: Problem, phase: Phase) -> float | None:
+    """Material-assistance threshold of a phase; None when it starts before the test applies."""
+    if phase.construction_start < MATERIAL_ASSISTANCE_FROM:
+        return None
+    return credit_value(problem, "macr_threshold_frac", phase.construction_start)
+
+
+def domestic_threshold(problem: Problem, phase: Phase) -> float:
+    """Domestic-content threshold of a phase."""
+    return credit_value(problem, "domestic_threshold_frac", phase.construction_start)
+
+
+def counts_as_yes(problem: Problem, status: str) -> bool:
+    """Whether a three-state flag binds under the case's reading of disputed entities."""
+    return status == "yes" or (status == "disputed" and problem.case.policy.disputed == "refuse")
+
+
+def _weights(problem: Problem) -> dict[str, float]:
+    version = problem.case.policy.component_table
+    return {r.component: r.weight_frac for r in problem.tables.component_weights if r.version == version}
+
+
+def domestic_content(problem: Problem, offer: Offer) -> float:
+    """Sum of the table's percentages of the US-made components (IRS Notice 2025-08)."""
+    weights = _weights(problem)
+    return sum(weights[name] for name, c in offer.components.items() if c.present and c.us_made)
+
+
+def material_assistance(problem: Problem, offer: Offer) -> float:
+    """Share of the listed components present that no prohibited entity made (26 USC 7701(a)(52))."""
+    weights = _weights(problem)
+    present = {name: c for name, c in offer.components.items() if c.present}
+    total = sum(weights[name] for name in present)
+    bad = sum(weights[n] for n, c in present.items() if counts_as_yes(problem, c.prohibited))
+    return 1.0 - bad / total if total > 0 else 1.0
+
+
+def flag_binds(problem: Problem, offer: Offer, flag: str, month: int | None = None) -> bool:
+    """Whether an entity flag of an offer is in force (at ``month``, if given)."""
+    entry = offer.flags.get(flag)
+    if entry is None or not counts_as_yes(problem, entry.status):
+        return False
+    return month is None or entry.since is None or entry.since <= month
+
+
+def bans_on(problem: Problem, offer: Offer, period: Period) -> Iterable[str]:
+    """Names of the bans that keep this buyer from taking ``offer`` in ``period``."""
+    for ban in problem.tables.bans:
+        if ban.buyer != problem.case.buyer:
+            continue
+        month = period.start if ban.clock == "delivery" else period.start - offer.order_lead_months
+        if month >= ban.since and flag_binds(problem, offer, ban.flag, month):
+            yield ban.ban

@@ -1,0 +1,163 @@
+"""The plan that a reviewer signs, as data; field names are those of ``plan.json``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1.0"
+PlanStatus = Literal["optimal", "gap_limit", "time_limit", "interrupted", "unverified"]
+CreditState = Literal["none", "base", "bonus"]
+
+
+class Record(BaseModel):
+    """A frozen record of the result; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Order(Record):
+    """Whole containers of one offer for one delivery period."""
+
+    offer: str
+    supplier: str
+    chemistry: str
+    origin: str
+    year: int
+    period: str
+    order_by: str
+    tier: str
+    containers: int
+    energy_mwh: float
+    power_mw: float
+
+
+class Placement(Record):
+    """Whole containers of one delivery standing in one zone."""
+
+    offer: str
+    year: int
+    period: str
+    zone: str
+    containers: int
+
+
+class ZoneChoice(Record):
+    """The barrier and setback option chosen for a zone."""
+
+    zone: str
+    barrier: bool
+    setback_m: float
+    usable_m2: float
+
+
+class Retirement(Record):
+    """Containers that leave at design life, before the horizon ends."""
+
+    offer: str
+    delivered: str
+    year: int
+    containers: int
+
+
+class Margin(Record):
+    """The tightest reliability row of a contingency."""
+
+    contingency: str
+    lost: str
+    period: str
+    hours: float
+    margin_mwh: float
+    required_mwh: float
+    delivered_mwh: float
+
+
+class ZoneUse(Record):
+    """What a zone holds and what its fire rules allow, at its fullest."""
+
+    zone: str
+    area_used_m2: float
+    area_allowed_m2: float
+    energy_used_mwh: float
+    energy_allowed_mwh: float | None
+    hazard_used_mwh: float
+    hazard_allowed_mwh: float | None
+    fire_water_used_lpm: float
+    fire_water_allowed_lpm: float
+    binding: str
+
+
+class WaterfallStep(Record):
+    """One step from load x hours up to what is bought."""
+
+    step: str
+    energy_mwh: float
+    total_mwh: float
+    why: str
+
+
+class Finding(Record):
+    """Something implausible that is no error."""
+
+    topic: str
+    text: str
+
+
+class Verification(Record):
+    """What the independent replay found.
+
+    ``residuals`` maps a check to its largest relative violation (0 when it holds);
+    a plan passes when every residual is at most ``tolerance``.
+    """
+
+    passed: bool
+    tolerance: float
+    residuals: dict[str, float]
+    errors: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    replayed_windows: int = 0
+    monte_carlo: dict[str, float] = Field(default_factory=dict)
+
+
+class Critical(Record):
+    """What sets the load energised in a period."""
+
+    period: str
+    served_mw: float
+    target_mw: float
+    binding: str
+    slack_mw: dict[str, float]
+
+
+class Plan(Record):
+    """One solved and replayed planning question."""
+
+    schema_version: str = SCHEMA_VERSION
+    case: str
+    title: str
+    input_sha256: str
+    status: PlanStatus
+    cost_musd: float
+    bound_musd: float
+    gap_frac: float
+    orders: tuple[Order, ...]
+    placements: tuple[Placement, ...]
+    zone_options: tuple[ZoneChoice, ...]
+    retirements: tuple[Retirement, ...]
+    cost_breakdown_musd: dict[str, float]
+    public_musd: dict[str, float]
+    exposure_frac: dict[str, float]
+    domestic_content_frac: dict[str, float | None]
+    macr_frac: dict[str, float | None]
+    credit_state: dict[str, CreditState]
+    served_mw: dict[str, float]
+    critical_path: tuple[Critical, ...]
+    reliability: tuple[Margin, ...]
+    fire: tuple[ZoneUse, ...]
+    requirement_waterfall_mwh: tuple[WaterfallStep, ...]
+    required_mwh: float
+    assumptions: tuple[str, ...]
+    verification: Verification | None
+    timing_s: dict[str, float]
+    provenance: dict[str, Any]

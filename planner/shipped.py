@@ -1,0 +1,55 @@
+"""Where the shipped tables and cases lie: beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _shipped_dir(name: str) -> Path:
+    inside = _PACKAGE / "_shipped" / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def data_dir() -> Path:
+    """Folder of the shipped tables; ``profiles`` lies in it."""
+    return _shipped_dir("data")
+
+
+def cases_dir() -> Path:
+    """Folder of the shipped cases."""
+    return _shipped_dir("cases")
+
+
+def shipped_cases() -> tuple[str, ...]:
+    """Names of the shipped cases, without suffix."""
+    return tuple(sorted(p.stem for p in cases_dir().glob("*.yaml")))
+
+
+def case_path(name_or_path: str | Path) -> Path:
+    """Path of a case file, looked up among the shipped cases when it does not exist.
+
+    Parameters
+    ----------
+    name_or_path
+        A path, or the name of a shipped case with or without ``cases/`` and ``.yaml``.
+
+    Returns
+    -------
+    Path
+        An existing file where one was found, else the path as given.
+    """
+    path = Path(name_or_path)
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError):
+        return path
+    if path.is_absolute() or path.parent.name not in ("", "cases") or path.name in ("", ".."):
+        return path
+    for name in (path.name, f"{path.name}.yaml"):
+        shipped = cases_dir() / name
+        if shipped.suffix in (".yaml", ".yml") and shipped.is_file():
+            return shipped
+    return path

@@ -1,0 +1,252 @@
+"""The only place that runs a solver.
+
+A Pyomo model is compiled once into arrays and passed to HiGHS. Outage rows are separated
+on the LP relaxation until none is violated, then the mixed-integer problem is solved in
+steps of growing exactness; the dual bound of every step counts, and the rows are checked
+again on every solution that is kept.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import highspy
+import numpy as np
+import pyomo.environ as pyo
+from numpy.typing import NDArray
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+from scipy.sparse import csr_array, vstack
+
+from planner.problem import FloatArray
+
+INFINITY = highspy.kHighsInf
+FEASIBILITY = 1e-6
+#: Absolute solver tolerance in million USD that every dual bound is lowered by.
+BOUND_SLACK_MUSD = 1e-6
+Progress = Callable[[str, float, float], None]
+
+
+class Infeasible(Exception):
+    """The rows have no solution."""
+
+
+class NoPlan(Exception):
+    """Stopped before any plan was found; ``interrupted`` tells by whom."""
+
+    def __init__(self, interrupted: bool) -> None:
+        super().__init__("stopped by the user" if interrupted else "stopped at the time limit")
+        self.interrupted = interrupted
+
+
+class SolverFault(RuntimeError):
+    """The solver contradicted itself or the rows."""
+
+
+@dataclass
+class Compiled:
+    """A minimisation in arrays; rows ``lower <= A x <= upper``."""
+
+    matrix: csr_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    cost: FloatArray
+    offset: float
+    lower: FloatArray
+    upper: FloatArray
+    integer: NDArray[np.bool_]
+    column: dict[int, int]
+    row_names: list[str]
+
+    @classmethod
+    def from_pyomo(cls, model: pyo.ConcreteModel) -> Compiled:
+        """Arrays of a linear Pyomo model."""
+        form = LinearStandardFormCompiler().write(model, mixed_form=True)
+        rows, rhs = csr_array(form.A), np.asarray(form.rhs, dtype=float)
+        kind = np.array([entry.bound_type for entry in form.rows])
+        variables = form.columns
+        bounds = np.array([v.bounds for v in variables], dtype=object)
+        lower = np.array([-INFINITY if b is None else b for b in bounds[:, 0]], dtype=float)
+        upper = np.array([INFINITY if b is None else b for b in bounds[:, 1]], dtype=float)
+        return cls(
+            rows,
+            np.where(kind == 1, -INFINITY, rhs),
+            np.where(kind == -1, INFINITY, rhs),
+            np.asarray(form.c.todense(), dtype=float).ravel(),
+            float(np.asarray(form.c_offset).ravel()[0]),
+            lower,
+            upper,
+            np.array([v.is_integer() or v.is_binary() for v in variables]),
+            {id(v): j for j, v in enumerate(variables)},
+            [entry.constraint.name for entry in form.rows],
+        )
+
+    def index(self, variable: object) -> int:
+        """Column of a Pyomo variable; -1 if it stands in no row."""
+        return self.column.get(id(variable), -1)
+
+    def add_rows(self, matrix: csr_array, lower: FloatArray, upper: FloatArray, names: list[str]) -> None:
+        """Append rows."""
+        self.matrix = csr_array(vstack([self.matrix, matrix], format="csr"))
+        self.row_lower = np.concatenate([self.row_lower, lower])
+        self.row_upper = np.concatenate([self.row_upper, upper])
+        self.row_names += names
+
+    def violation(self, x: FloatArray) -> float:
+        """Largest violation of any row or bound, relative to the size of the row's terms."""
+        activity = self.matrix @ x
+        size = 1.0 + abs(self.matrix) @ np.abs(x)
+        rows = np.maximum(self.row_lower - activity, activity - self.row_upper) / size
+        columns = np.maximum(self.lower - x, x - self.upper) / (1.0 + np.abs(x))
+        return float(max(rows.max(initial=0.0), columns.max(initial=0.0)))
+
+
+class Stop:
+    """A wish to stop: Ctrl-C, or a deadline."""
+
+    def __init__(self, time_limit_s: float) -> None:
+        self.deadline = time.monotonic() + time_limit_s
+        self.interrupted = False
+
+    def left_s(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def now(self) -> bool:
+        """Whether to stop at once."""
+        return self.interrupted or self.left_s() <= 0.0
+
+    @contextmanager
+    def catching_interrupt(self) -> Iterator[None]:
+        """Turn Ctrl-C into a wish to stop; a second one goes through."""
+
+        def note(signum: int, frame: object) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        try:
+            before = signal.signal(signal.SIGINT, note)
+        except ValueError:  # not in the main thread: whoever runs it decides
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@dataclass
+class Attempt:
+    """What one run of HiGHS left: a solution (or None), the dual bound, and whether it finished."""
+
+    x: FloatArray | None
+    objective: float
+    bound: float
+    finished: bool
+    infeasible: bool = False
+
+
+@dataclass
+class Run:
+    """One HiGHS object with its own copy of the rows."""
+
+    problem: Compiled
+    stop: Stop
+    seed: int
+    progress: Progress | None = None
+    highs: highspy.Highs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.highs = highspy.Highs()
+        options = {"output_flag": False, "threads": 1, "parallel": "off", "random_seed": self.seed}
+        for name, value in options.items():
+            self.highs.setOptionValue(name, value)
+
+    def load(self, integer: NDArray[np.bool_]) -> None:
+        """Pass the problem, with the given columns whole numbers."""
+        p = self.problem
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = len(p.cost), len(p.row_lower)
+        lp.col_cost_, lp.offset_ = p.cost, p.offset
+        lp.col_lower_, lp.col_upper_ = p.lower, p.upper
+        lp.row_lower_, lp.row_upper_ = p.row_lower, p.row_upper
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = p.matrix.indptr
+        lp.a_matrix_.index_ = p.matrix.indices
+        lp.a_matrix_.value_ = p.matrix.data
+        if integer.any():
+            kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+            lp.integrality_ = [kinds[int(i)] for i in integer]
+        self._check(self.highs.passModel(lp), "passModel")
+
+    def add_rows(self, matrix: csr_array, lower: FloatArray, upper: FloatArray) -> None:
+        """Append rows to the loaded problem, keeping the basis."""
+        status = self.highs.addRows(
+            len(lower), lower, upper, matrix.nnz, matrix.indptr[:-1], matrix.indices, matrix.data
+        )
+        self._check(status, "addRows")
+
+    def solve(self, gap_frac: float = 0.0, time_limit_s: float | None = None, start: FloatArray | None = None) -> Attempt:
+        """Run HiGHS on what is loaded."""
+        h = self.highs
+        limit = self.stop.left_s() if time_limit_s is None else min(time_limit_s, self.stop.left_s())
+        h.setOptionValue("time_limit", max(0.01, h.getRunTime() + limit))
+        h.setOptionValue("mip_rel_gap", gap_frac)
+        h.setOptionValue("mip_abs_gap", 1e-9)
+        if start is not None:
+            solution = highspy.HighsSolution()
+            solution.col_value = list(start)
+            h.setSolution(solution)
+        self._listen()
+        status = h.run()
+        if status != highspy.HighsStatus.kError and h.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+            # A warm-started simplex run can lose its way on a nearly infeasible problem: start afresh.
+            h.clearSolver()
+            status = h.run()
+        if status == highspy.HighsStatus.kError:
+            raise SolverFault("HiGHS returned an error")
+        return self._read()
+
+    def _listen(self) -> None:
+        """Let Ctrl-C stop the run, and report bound and incumbent while it goes on."""
+
+        def heard(event: highspy.HighsCallbackEvent) -> None:
+            if self.stop.interrupted:
+                event.interrupt()
+
+        def looked(event: highspy.HighsCallbackEvent) -> None:
+            heard(event)
+            if self.progress is not None:
+                out = event.data_out
+                self.progress("branch and bound", out.mip_primal_bound, out.mip_dual_bound)
+
+        h = self.highs
+        for callback, listener in ((h.cbMipInterrupt, looked), (h.cbSimplexInterrupt, heard)):
+            callback.clear()
+            callback.subscribe(listener)
+
+    def _read(self) -> Attempt:
+        h = self.highs
+        state = h.getModelStatus()
+        info = h.getInfo()
+        is_mip = bool(len(h.getLp().integrality_))
+        gone = state in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
+        optimal = state == highspy.HighsModelStatus.kOptimal
+        has = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        x = np.array(h.getSolution().col_value) if has and (is_mip or optimal) else None
+        objective = float(info.objective_function_value) if x is not None else np.inf
+        if is_mip:
+            bound = float(info.mip_dual_bound)
+            bound = min(bound, objective) - BOUND_SLACK_MUSD if np.isfinite(bound) else -np.inf
+        else:
+            bound = objective - BOUND_SLACK_MUSD if optimal else -np.inf
+        return Attempt(x, objective, bound, optimal, gone)
+
+    def _check(self, status: highspy.HighsStatus, what: str) -> None:
+        if status == highspy.HighsStatus.kError:
+            raise SolverFault(f"HiGHS refused {what}")

@@ -1,0 +1,213 @@
+"""Windows, requirement curves and fleet capacity: the closed form of an outage."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.problem import Problem
+from planner.verify.fleet import Fleet
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+#: Windows x steps held at once.
+CHUNK = 400_000
+
+
+@dataclass(frozen=True)
+class Units:
+    """The deliveries alive in a period, with availability and fade applied.
+
+    Attributes
+    ----------
+    offer
+        Offer index of each delivery; the youngest delivery of an offer comes last.
+    containers
+        Whole containers.
+    power, energy
+        MW and MWh that count, of the whole delivery.
+    unit_power, unit_energy
+        Of one container that is up.
+    availability, mean_availability
+        Share that counts by the case's basis, and the mean for random draws.
+    first, delta
+        First step served, and hours missed in it.
+    """
+
+    offer: IntArray
+    containers: IntArray
+    power: FloatArray
+    energy: FloatArray
+    unit_power: FloatArray
+    unit_energy: FloatArray
+    availability: FloatArray
+    mean_availability: FloatArray
+    first: IntArray
+    delta: FloatArray
+
+
+def start_of(delay_h: float, dt_h: float) -> tuple[int, float]:
+    """First step served and hours missed in it, for a start delay."""
+    first = math.floor(delay_h / dt_h + 1e-9)
+    return first, max(0.0, delay_h - first * dt_h)
+
+
+def fleet_units(fleet: Fleet, q: int) -> Units:
+    """What stands in period ``q``."""
+    book, offers = fleet.book, fleet.problem.offers
+    pairs = [(o, p) for o, p in fleet.bought if fleet.alive[o, p, q]]
+    reserve = book.case.reliability.reserve_frac
+    index = np.array([o for o, _ in pairs], dtype=np.int64)
+    count = np.array([fleet.counts[o, p] for o, p in pairs], dtype=np.int64)
+    share = np.array([book.availability(offers[o]) for o, _ in pairs], dtype=float)
+    power = np.array([offers[o].power_mw for o, _ in pairs], dtype=float)
+    energy = np.array([offers[o].energy_usable_ac_mwh * reserve * fleet.soh[o, p, q] for o, p in pairs], dtype=float)
+    starts = [start_of(book.delay_h(offers[o]), fleet.problem.dt_h) for o, _ in pairs]
+    return Units(
+        offer=index,
+        containers=count,
+        power=count * share * power,
+        energy=count * share * energy,
+        unit_power=power,
+        unit_energy=energy,
+        availability=share,
+        mean_availability=np.array([offers[o].availability_frac for o, _ in pairs], dtype=float),
+        first=np.array([f for f, _ in starts], dtype=np.int64),
+        delta=np.array([d for _, d in starts], dtype=float),
+    )
+
+
+class Windows:
+    """The outage windows of a case at a target load.
+
+    Parameters
+    ----------
+    problem
+        The planning question.
+    target_mw
+        Load at which the net load is taken.
+
+    Attributes
+    ----------
+    net_mw
+        Facility load less on-site PV, one value per step of the load years.
+    profiles
+        Shares by step: one row, or one per service entry when the length is known.
+    steps
+        Steps of the longest window.
+    """
+
+    def __init__(self, problem: Problem, target_mw: float) -> None:
+        case = problem.case
+        self.dt_h = problem.dt_h
+        net = np.asarray(problem.load_pu, dtype=float) * target_mw
+        if case.pv.mw > 0:
+            net = np.maximum(0.0, net - case.pv.mw * case.pv.derate_frac * np.asarray(problem.pv_cf, dtype=float))
+        self.net_mw = net
+        ends = [math.ceil(s.until_h / problem.dt_h - 1e-9) for s in case.reliability.service]
+        self.steps = max(ends)
+        share = [s.share_frac for s in case.reliability.service]
+        step = np.arange(self.steps)
+        if case.reliability.length_known:
+            self.profiles = np.array([np.where(step < end, s, 0.0) for end, s in zip(ends, share, strict=True)])
+        else:
+            entry = np.searchsorted(ends, step, side="right")
+            self.profiles = np.array([[share[i] for i in entry]])
+
+    @property
+    def starts(self) -> int:
+        """Number of start steps."""
+        return len(self.net_mw)
+
+    @property
+    def peak_mw(self) -> float:
+        """Largest load of a first step."""
+        return float(self.net_mw.max() * self.profiles[:, 0].max())
+
+    def load_mwh(self, starts: IntArray, profile: int) -> FloatArray:
+        """Energy to be served by step, shape (windows, steps); windows wrap round at the end."""
+        steps = (np.asarray(starts)[:, None] + np.arange(self.steps)[None, :]) % self.starts
+        return np.asarray(self.net_mw[steps] * self.profiles[profile][None, :] * self.dt_h)
+
+
+class Curve:
+    """Requirement of every count vector kappa over all windows.
+
+    Parameters
+    ----------
+    windows
+        The outages.
+    classes
+        First steps of the units that may serve; 0 is always one.
+    """
+
+    def __init__(self, windows: Windows, classes: set[int]) -> None:
+        self.windows = windows
+        inner = sorted({0} | {c for c in classes if 0 < c < windows.steps})
+        self.classes = inner
+        self.bounds = [*inner, windows.steps]
+        self.lengths = [b - a for a, b in itertools.pairwise(self.bounds)]
+        ranges = [np.arange(n + 1) for n in self.lengths]
+        self.kappa = np.stack([g.ravel() for g in np.meshgrid(*ranges, indexing="ij")], axis=1)
+        #: Steps that a unit of each class may serve of a count vector, shape (kappas, classes).
+        self.steps_of_class = self.kappa[:, ::-1].cumsum(axis=1)[:, ::-1]
+        self.need_mwh = self._largest()
+
+    def _chunks(self) -> Iterator[tuple[IntArray, int, list[FloatArray]]]:
+        """Starts, profile and the running sums of the largest steps by segment."""
+        size = max(1, CHUNK // self.windows.steps)
+        for profile in range(len(self.windows.profiles)):
+            for begin in range(0, self.windows.starts, size):
+                starts = np.arange(begin, min(begin + size, self.windows.starts))
+                yield starts, profile, self.sums(self.windows.load_mwh(starts, profile))
+
+    def sums(self, load: FloatArray) -> list[FloatArray]:
+        """Sum of the k largest steps of each segment for k = 0, 1, ..., one array per segment."""
+        out = []
+        for a, b in itertools.pairwise(self.bounds):
+            top = np.zeros((len(load), b - a + 1))
+            np.cumsum(-np.sort(-load[:, a:b], axis=1), axis=1, out=top[:, 1:])
+            out.append(top)
+        return out
+
+    def _largest(self) -> FloatArray:
+        """R(kappa) = max over windows, in MWh at the target load."""
+        shape = [n + 1 for n in self.lengths]
+        wide = int(np.argmax(self.lengths))
+        others = [i for i in range(len(shape)) if i != wide]
+        best = np.zeros([shape[i] for i in others] + [shape[wide]])
+        for _, _, sums in self._chunks():
+            for counts in itertools.product(*(range(shape[i]) for i in others)):
+                base = sum((sums[i][:, k] for i, k in zip(others, counts, strict=True)), np.zeros(len(sums[0])))
+                np.maximum(best[counts], (sums[wide] + base[:, None]).max(axis=0), out=best[counts])
+        return np.ascontiguousarray(np.moveaxis(best, -1, wide)).ravel()
+
+    def of_windows(self, rows: IntArray) -> FloatArray:
+        """Requirement of chosen count vectors window by window, shape (rows, profiles * starts)."""
+        out = np.zeros((len(rows), len(self.windows.profiles) * self.windows.starts))
+        chosen = self.kappa[rows]
+        for starts, profile, sums in self._chunks():
+            at = profile * self.windows.starts + starts
+            for i, counts in enumerate(chosen):
+                out[i, at] = sum(top[:, k] for top, k in zip(sums, counts, strict=True))
+        return out
+
+    def all_rows(self, load: FloatArray) -> FloatArray:
+        """Requirement of every count vector for given windows, shape (windows, kappas)."""
+        sums = self.sums(load)
+        return np.asarray(sum(top[:, self.kappa[:, s]] for s, top in enumerate(sums)))
+
+    def capacity(self, power: FloatArray, energy: FloatArray, first: IntArray, delta: FloatArray) -> FloatArray:
+        """Contribution of each unit to every count vector, shape (units, kappas)."""
+        column = {c: i for i, c in enumerate(self.classes)}
+        out = np.zeros((len(power), len(self.kappa)))
+        for u in range(len(power)):
+            if int(first[u]) in column:
+                hours = self.steps_of_class[:, column[int(first[u])]] * self.windows.dt_h - delta[u]
+                out[u] = np.minimum(power[u] * np.maximum(0.0, hours), energy[u])
+        return out
