@@ -31,7 +31,9 @@ from planner.solve import FEASIBILITY, Attempt, Compiled, Infeasible, NoPlan, Pr
 T = TypeVar("T")
 #: Rows violated by less than this share of the requirement count as satisfied.
 ROW_TOLERANCE = 2e-8
-_ROWS_PER_ROUND = 400
+_ROWS_PER_ROUND = 60
+#: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
+_TIGHT = 1e-4
 _MAX_ROUNDS = 200
 #: Share of the asked gap that the bound problem may use up.
 _BOUND_GAP_SHARE = 0.4
@@ -180,9 +182,18 @@ class Search:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self._separate(attempt.x)
             if added is None:
-                return attempt.bound, attempt.x
+                break
             run.add_rows(*added)
+        self._drop_slack_rows(attempt.x)
         return attempt.bound, attempt.x
+
+    def _drop_slack_rows(self, x: FloatArray) -> None:
+        """Forget outage rows that are far from tight; they come back if a solution violates them."""
+        slack = self.compiled.matrix @ x - self.compiled.row_lower
+        outage = np.array([name.startswith("outage[") for name in self.compiled.row_names])
+        kept = ~outage | (slack <= _TIGHT)
+        self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
+        self.compiled.keep_rows(kept)
 
     def _bound_problem(self, binary: NDArray[np.bool_], bound: float) -> Attempt:
         """Binaries whole, containers continuous; solved again while it violates rows."""
@@ -238,7 +249,7 @@ class Search:
         try:
             run = self._new_run(np.zeros_like(whole))
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
-            attempt = run.solve(time_limit_s=60.0)
+            attempt = run.solve(time_limit_s=60.0, after_stop=True)
             if attempt.x is None:
                 raise SolverFault("a solution of HiGHS does not survive rounding to whole containers")
             attempt.x = np.where(whole, fixed, attempt.x)

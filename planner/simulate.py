@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from planner.problem import Problem
     from planner.results import Plan
+    from planner.verify.outage import Windows
 
 FloatArray = NDArray[np.float64]
 
@@ -128,15 +129,11 @@ def replay(
     Parameters
     ----------
     load_mwh
-        Load of every step, shape (W, J).
-    power_mw, energy_mwh
+        Load of every step, shape (W, J), steps of ``dt_h`` hours.
+    power_mw, energy_mwh, dt_h
         Power and energy at the start, shape (U,) or (W, U).
-    dt_h
-        Length of a step in hours.
-    first
-        First step that a unit may serve, shape (U,); default 0.
-    delta_h
-        Hours that a unit misses in its first step, shape (U,); default 0.
+    first, delta_h
+        First step that a unit may serve, and hours it misses in it, shape (U,); default 0.
 
     Returns
     -------
@@ -191,20 +188,17 @@ def monte_carlo(
 ) -> dict[str, float]:
     """Loss of load under random outages and container failures in the last full-load period.
 
-    Assumptions, not measured: 0.2 outages a year; their length is lognormal with median
-    1.5 h and sigma 1.4, cut at the service window; they start at any step of the load
-    years alike; every container of a delivery is up, each on its own, with the offer's
-    availability when the outage starts, and stays so; the fleet is charged to the
-    reserve. Unserved is counted against the service profile, not against full load.
+    Assumptions, not measured: 0.2 outages a year, lognormal in length (median 1.5 h, sigma
+    1.4), cut at the service window, starting at any step alike. Each container is up on its
+    own with the offer's mean availability when the outage starts, and stays so; the fleet is
+    charged to the reserve. Unserved is counted against the service profile.
 
     Parameters
     ----------
     problem, plan
         The question and its answer.
-    samples
-        Outages drawn.
-    seed
-        Of the random numbers: the same seed gives the same figures.
+    samples, seed
+        Outages drawn, and what makes them the same again.
     outages_per_yr, median_h, sigma
         Frequency and length of outages.
 
@@ -218,31 +212,40 @@ def monte_carlo(
     # Imported here: the verifier itself imports the replay above.
     from planner.verify.fleet import build_fleet
     from planner.verify.lookup import Book
-    from planner.verify.outage import Windows, fleet_units
+    from planner.verify.outage import Windows as Outage
+    from planner.verify.outage import fleet_units
     from planner.verify.tally import Tally, number
 
     fleet = build_fleet(problem, plan, Book(problem), Tally())
     q = max(i for i, p in enumerate(problem.periods) if p.target_mw == problem.final_target_mw)
     units, target = fleet_units(fleet, q), problem.periods[q].target_mw
-    windows = Windows(problem, target)
+    windows = Outage(problem, target)
     served = number(plan.served_mw.get(problem.periods[q].label))
     scale = served / target if math.isfinite(served) and target > 0 else 0.0
     draw = np.random.default_rng(seed)
     length = np.minimum(draw.lognormal(math.log(median_h), sigma, samples), windows.steps * problem.dt_h)
-    # Alike lengths stand together, so that short outages are not stepped to the end.
-    length = np.sort(length)
+    length.sort()  # alike lengths stand together, so that short outages are not stepped to the end
     starts = draw.integers(0, len(problem.load_pu), samples)
     hours, short_mwh = np.zeros(samples), np.zeros(samples)
     for chunk in np.array_split(np.arange(samples), max(1, samples // 500)):
         steps = math.ceil(float(length[chunk[-1]]) / problem.dt_h - 1e-12)
         cover = np.clip(length[chunk, None] / problem.dt_h - np.arange(steps)[None, :], 0.0, 1.0)
         up = draw.binomial(units.containers[None, :], units.mean_availability[None, :], (len(chunk), len(units.power)))
-        load = np.max([windows.load_mwh(starts[chunk], c)[:, :steps] for c in range(len(windows.profiles))], axis=0)
-        load = load * scale * cover
+        load = _window_load(windows, starts[chunk], length[chunk])[:, :steps] * scale * cover
         lost = replay(load, up * units.unit_power, up * units.unit_energy, problem.dt_h, units.first, units.delta)
         short_mwh[chunk] = lost.sum(axis=1)
         hours[chunk] = (cover * (lost > 0)).sum(axis=1) * problem.dt_h
     return _yearly(hours, short_mwh, outages_per_yr)
+
+
+def _window_load(windows: Windows, starts: NDArray[np.int64], length_h: FloatArray) -> FloatArray:
+    """Load by step of each outage; a known length picks the service entry that covers it."""
+    if len(windows.profiles) == 1:
+        return windows.load_mwh(starts, 0)
+    ends = (windows.profiles > 0).sum(axis=1) * windows.dt_h
+    entry = np.minimum(np.searchsorted(ends, length_h - 1e-9), len(ends) - 1)
+    loads = np.stack([windows.load_mwh(starts, c) for c in range(len(ends))])
+    return np.asarray(loads[entry, np.arange(len(starts))])
 
 
 def _yearly(hours: FloatArray, short_mwh: FloatArray, outages_per_yr: float) -> dict[str, float]:

@@ -95,6 +95,12 @@ class Compiled:
         self.row_upper = np.concatenate([self.row_upper, upper])
         self.row_names += names
 
+    def keep_rows(self, kept: NDArray[np.bool_]) -> None:
+        """Drop every row that is not kept."""
+        self.matrix = csr_array(self.matrix[kept])
+        self.row_lower, self.row_upper = self.row_lower[kept], self.row_upper[kept]
+        self.row_names = [name for name, keep in zip(self.row_names, kept, strict=True) if keep]
+
     def violation(self, x: FloatArray) -> float:
         """Largest violation of any row or bound, relative to the size of the row's terms."""
         activity = self.matrix @ x
@@ -191,10 +197,18 @@ class Run:
         )
         self._check(status, "addRows")
 
-    def solve(self, gap_frac: float = 0.0, time_limit_s: float | None = None, start: FloatArray | None = None) -> Attempt:
-        """Run HiGHS on what is loaded."""
+    def solve(
+        self,
+        gap_frac: float = 0.0,
+        time_limit_s: float | None = None,
+        start: FloatArray | None = None,
+        after_stop: bool = False,
+    ) -> Attempt:
+        """Run HiGHS on what is loaded; ``after_stop`` gives a last short run its own time."""
         h = self.highs
         limit = self.stop.left_s() if time_limit_s is None else min(time_limit_s, self.stop.left_s())
+        if after_stop and time_limit_s is not None:
+            limit = time_limit_s
         h.setOptionValue("time_limit", max(0.01, h.getRunTime() + limit))
         h.setOptionValue("mip_rel_gap", gap_frac)
         h.setOptionValue("mip_abs_gap", 1e-9)

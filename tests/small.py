@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """A small planning question and a feasible plan for it, built by arithmetic alone.
 
 ``small_problem`` reads no file; ``small_plan`` uses no solver. Case keys are overridden by

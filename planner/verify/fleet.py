@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.problem import Offer, Period, Problem
-from planner.results import Plan
+from planner.results import Order, Plan
 from planner.units import month_text, year_of
 from planner.verify.lookup import Book
 from planner.verify.tally import Tally, number
@@ -140,7 +140,7 @@ def build_fleet(problem: Problem, plan: Plan, book: Book, tally: Tally) -> Fleet
     return fleet
 
 
-def _check_figures(offer: Offer, period: Period, order: object, count: int, tally: Tally) -> None:
+def _check_figures(offer: Offer, period: Period, order: Order, count: int, tally: Tally) -> None:
     """Compare what an order repeats from the tables."""
     expected = {
         "supplier": offer.supplier,
@@ -157,8 +157,8 @@ def _check_figures(offer: Offer, period: Period, order: object, count: int, tall
             )
     energy, power = count * offer.energy_usable_ac_mwh, count * offer.power_mw
     what = f"order {offer.offer} in {period.label}"
-    tally.same("orders_figures", getattr(order, "energy_mwh"), energy, f"{what}: energy_mwh (usable AC)")
-    tally.same("orders_figures", getattr(order, "power_mw"), power, f"{what}: power_mw")
+    tally.same("orders_figures", order.energy_mwh, energy, f"{what}: energy_mwh (usable AC)")
+    tally.same("orders_figures", order.power_mw, power, f"{what}: power_mw")
 
 
 def read_placements(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, int], periods: dict[str, int]) -> None:

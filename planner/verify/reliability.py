@@ -243,5 +243,6 @@ def check_ride_through(outages: Outages, tally: Tally) -> None:
                     energy = offer.energy_usable_ac_mwh * book.case.reliability.reserve_frac
                     have -= loss.group[1] * min(offer.power_mw * max(0.0, delay - book.delay_h(offer)), energy)
                 need = loss.phi * delay * peak * outages.scale(q)
-                text = f"{period.label}, {loss.kind} {loss.lost}: {have:.6g} MWh within {delay * 3600:.4g} s, {need:.6g} needed"
+                text = f"{period.label}, {loss.kind} {loss.lost}: "
+                text += f"{have:.6g} MWh within {delay * 3600:.4g} s, needed {need:.6g}"
                 tally.at_most("ride_through", need - have, 0.0, text, max(need, 1e-9))

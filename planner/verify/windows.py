@@ -136,5 +136,6 @@ def _replay_row(outages: Outages, row: Row, chosen: IntArray, tally: Tally) -> N
     exact = row.loss.group is None and not units.delta[live].any()
     off = np.abs(lost - closed) if exact else np.maximum(0.0, lost - closed)
     worst = int(np.argmax(off / size))
-    text = f"{at}: replay leaves {lost[worst]:.6g} MWh, the closed form {closed[worst]:.6g} (start step {int(chosen[worst] % windows.starts)})"
+    start = int(chosen[worst] % windows.starts)
+    text = f"{at}: replay leaves {lost[worst]:.6g} MWh, the closed form {closed[worst]:.6g} (start step {start})"
     tally.fail("replay_agreement", text, float(off[worst] / size[worst]))

@@ -513,7 +513,7 @@ def drop(column: str):
         ("offer_tiers", lambda r: r[0].update(discount_frac="0.5"), "catl-tener-cn.tiers", "rise"),
         ("offer_flags", lambda r: r[1:], "catl-tener-cn.flags", "stores energy"),
         ("offer_flags", lambda r: r[0].update(status="perhaps"), "status", "yes"),
-        ("offer_components", lambda r: r[0].update(component="sells"), "catl-tener-cn.components", "did you mean cells"),
+        ("offer_components", lambda r: r[0].update(component="sells"), "catl-tener-cn.components", "mean cells"),
         ("offer_layers", lambda r: r[0].update(layer="minning"), "catl-tener-cn.layers", "did you mean mining"),
         ("offers", lambda r: r[0].update(supplier="CALT"), "catl-tener-cn.supplier", "CATL"),
         ("offers", lambda r: r[0].update(cell_factory="catl-jining-packs"), "catl-tener-cn.cell_factory", "stage cell"),
