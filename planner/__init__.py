@@ -1,0 +1,68 @@
+"""Which storage to buy, from whom, when and where.
+
+The table of contents for Python users::
+
+    import planner
+
+    problem = planner.load_case("tiny")
+    plan = planner.plan(problem)
+
+Names are looked up when they are first used, so that ``import planner`` loads no solver.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.inputs import InputError, load_case
+    from planner.model.build import build_model
+    from planner.pipeline import plan
+    from planner.problem import Problem
+    from planner.results import Plan
+    from planner.solve import Infeasible, NoPlan
+
+    __version__: str
+
+__all__ = [
+    "Infeasible",
+    "InputError",
+    "NoPlan",
+    "Plan",
+    "Problem",
+    "__version__",
+    "build_model",
+    "load_case",
+    "plan",
+]
+
+_HOME = {
+    "Infeasible": "planner.solve",
+    "InputError": "planner.inputs",
+    "NoPlan": "planner.solve",
+    "Plan": "planner.results",
+    "Problem": "planner.problem",
+    "build_model": "planner.model.build",
+    "load_case": "planner.inputs",
+    "plan": "planner.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, once."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - only when asked
+
+        found: Any = version("storage-portfolio-planner")
+    elif name in _HOME:
+        found = getattr(importlib.import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'planner' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Everything that may be asked for."""
+    return sorted({*globals(), *__all__})

@@ -7,8 +7,9 @@ import numpy as np
 from planner import finance, policy, yard
 from planner.case import MEASURES
 from planner.decode import Decision
-from planner.model.coefficients import Coefficients, FloatArray
+from planner.model.coefficients import Coefficients
 from planner.model.exposure import share_vectors
+from planner.problem import FloatArray
 from planner.results import Critical, Margin, ZoneUse
 from planner.units import USD_PER_MUSD
 
@@ -68,17 +69,16 @@ def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
     load = d.served_mw / np.array([max(p.target_mw, 1e-9) for p in c.problem.periods])
     best: dict[str, Margin] = {}
     counts = c.requirement.counts
-    for q, contingency in enumerate(c.contingencies):
-        fire = contingency.fire_offer
-        if fire is not None and not used[fire]:
-            continue
+    fires = [q for q in c.contingencies if q.fire_offer is not None and used[q.fire_offer]]
+    for contingency in (c.contingencies[0], *c.losses, *fires):
+        fire, holds = contingency.fire_offer, c.holds_in(contingency)
         for p, period in enumerate(c.problem.periods):
-            if not c.holds[q, p]:
+            if not holds[p] or load[p] <= 0:
                 continue
             need = contingency.surviving_frac * c.requirement.mwh[p] * load[p]
-            delivered = _delivered(c, pairs, p, q)
+            delivered = _delivered(c, pairs, p, contingency.offers)
             if fire is not None:
-                delivered = delivered - np.array([c.fire_loss_mwh(fire, k) for k in range(len(counts))])
+                delivered = delivered - c.fire_loss_mwh[fire]
             slack = np.where(c.requirement.mwh[p] > 0, delivered - need, np.inf)
             k = int(np.argmin(slack))
             known = best.get(contingency.kind)
@@ -95,9 +95,8 @@ def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
     return tuple(best.values())
 
 
-def _delivered(c: Coefficients, pairs: FloatArray, p: int, q: int) -> FloatArray:
-    """What survives a contingency in a period, for every count vector."""
-    lost = c.contingencies[q].offers
+def _delivered(c: Coefficients, pairs: FloatArray, p: int, lost: frozenset[int]) -> FloatArray:
+    """What survives a loss in a period, for every count vector."""
     active = [i for i in np.flatnonzero(pairs) if c.pair_offer[i] not in lost and c.alive[i, p]]
     o = c.pair_offer[active]
     reach = c.power_mw[o][:, None] * c.open_hours[o]
@@ -106,29 +105,23 @@ def _delivered(c: Coefficients, pairs: FloatArray, p: int, q: int) -> FloatArray
 
 
 def zone_use(c: Coefficients, d: Decision) -> tuple[ZoneUse, ...]:
-    """Each zone at its fullest: what stands there and what its rules allow."""
+    """The most that each zone holds in any period, and what its rules allow."""
     problem = c.problem
     storage = np.array([o.is_storage for o in problem.offers])
     usable = np.array([o.energy_usable_ac_mwh for o in problem.offers]) * storage
     rows = []
     for z, (zone, option) in enumerate(zip(problem.case.site.zones, d.options, strict=True)):
-        here = np.zeros(len(problem.offers))
-        for p in c.fullest_periods:
-            stands = np.zeros(len(problem.offers))
-            for i, (o, q) in enumerate(c.pairs):
-                stands[o] += d.placed[o, q, z] if c.alive[i, p] else 0
-            if c.area_m2 @ stands >= c.area_m2 @ here:
-                here = stands
-        present = [o for o in np.flatnonzero(here) if storage[o]]
+        fleets = [_standing(c, d, z, p) for p in c.fullest_periods]
+        present = sorted({int(o) for fleet in fleets for o in np.flatnonzero(fleet) if storage[o]})
         caps = [float(c.zone_cap_mwh[o, z]) for o in present]
         water = [
             yard.fire_rule(problem, "fire_water_lpm", problem.offers[o].chemistry, problem.offers[o].evidence).value
             for o in present
         ]
         used = {
-            "area": (float(c.area_m2 @ here), option.usable_m2),
-            "energy": (float(usable @ here), min(caps) if caps else None),
-            "hazard": (float((c.hazard * usable) @ here), zone.hazard_budget_mwh),
+            "area": (max(float(c.area_m2 @ fleet) for fleet in fleets), option.usable_m2),
+            "energy": (max(float(usable @ fleet) for fleet in fleets), min(caps) if caps else None),
+            "hazard": (max(float((c.hazard * usable) @ fleet) for fleet in fleets), zone.hazard_budget_mwh),
         }
         fill = {k: a / b for k, (a, b) in used.items() if b}
         rows.append(
@@ -146,6 +139,15 @@ def zone_use(c: Coefficients, d: Decision) -> tuple[ZoneUse, ...]:
             )
         )
     return tuple(rows)
+
+
+def _standing(c: Coefficients, d: Decision, z: int, p: int) -> FloatArray:
+    """Containers of each offer that stand in zone ``z`` in period ``p``, shape (O,)."""
+    stands = np.zeros(len(c.problem.offers))
+    for i, (o, q) in enumerate(c.pairs):
+        if c.alive[i, p]:
+            stands[o] += d.placed[o, q, z]
+    return stands
 
 
 def critical_path(c: Coefficients, d: Decision) -> tuple[Critical, ...]:

@@ -6,6 +6,7 @@ classes here only say what is allowed. Unknown keys are refused.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -89,7 +90,7 @@ class Load(Part):
     @classmethod
     def _rising(cls, series: dict[int, float]) -> dict[int, float]:
         values = [series[m] for m in sorted(series)]
-        if any(b < a for a, b in zip(values, values[1:], strict=False)):
+        if any(b < a for a, b in pairwise(values)):
             raise ValueError("the targets must not fall from one date to the next")
         if values[-1] <= 0:
             raise ValueError("the last target must be above 0 MW")
@@ -167,7 +168,7 @@ class Reliability(Part):
     @field_validator("service")
     @classmethod
     def _falling(cls, steps: tuple[ServiceStep, ...]) -> tuple[ServiceStep, ...]:
-        if any(b.until_h <= a.until_h for a, b in zip(steps, steps[1:], strict=False)):
+        if any(b.until_h <= a.until_h for a, b in pairwise(steps)):
             raise ValueError("until_h must rise from step to step")
         return steps
 

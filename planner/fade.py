@@ -35,7 +35,7 @@ def state_of_health(problem: Problem, offer: Offer, ages_yr: FloatArray) -> Floa
     target = float(np.clip(problem.case.site.cell_temperature_c, temperatures[0], temperatures[-1]))
     upper = int(np.searchsorted(temperatures, target))
     if temperatures[upper] == target:
-        return at_age[upper]
+        return np.asarray(at_age[upper])
     low, high = temperatures[upper - 1], temperatures[upper]
     weight = (target - low) / (high - low)
-    return (1 - weight) * at_age[upper - 1] + weight * at_age[upper]
+    return np.asarray((1 - weight) * at_age[upper - 1] + weight * at_age[upper])

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import coo_array, csr_array, hstack
 
-from planner.model.build import FAMILIES, assemble
+from planner.model.build import FAMILIES
 from planner.model.coefficients import Coefficients
 from planner.model.row import RULES
 from planner.problem import Problem
 from planner.search import Search
-from planner.solve import Compiled, Infeasible, NoPlan, Run, Stop
+from planner.solve import Compiled, Infeasible, NoPlan, Stop
 
 #: Refusals that are rules of the buyer or the market, with the words used in messages.
 REFUSALS = {
@@ -89,7 +89,9 @@ def _feasible(problem: Problem, rules: frozenset[str], waived: frozenset[str], s
         return False
 
 
-def _least_easing(problem: Problem, rule: str, rules: frozenset[str], waived: frozenset[str], stop: Stop) -> float | None:
+def _least_easing(
+    problem: Problem, rule: str, rules: frozenset[str], waived: frozenset[str], stop: Stop
+) -> float | None:
     """Smallest value of one easing column on the rows of a rule that makes the rest fit."""
     search = _search(problem, rules, waived, stop)
     compiled = search.compiled
@@ -150,19 +152,17 @@ def _ease(problem: Problem, rule: str, rules: set[str], waived: frozenset[str], 
     return Clash(rule, words, _SENTENCES[rule].format(share=value, value=value))
 
 
-def _ease_by_bisection(
-    problem: Problem, rule: str, rules: frozenset[str], waived: frozenset[str], stop: Stop
-) -> str:
+def _ease_by_bisection(problem: Problem, rule: str, rules: frozenset[str], waived: frozenset[str], stop: Stop) -> str:
     """Largest floor or mandate that fits; these rules multiply variables, so no easing column is linear."""
     case = problem.case
     high = case.policy.domestic_floor_frac if rule == "domestic_floor" else case.reliability.storage_mandate_h
 
     def at(value: float) -> Problem:
         if rule == "domestic_floor":
-            part = {"policy": case.policy.model_copy(update={"domestic_floor_frac": value})}
-        else:
-            part = {"reliability": case.reliability.model_copy(update={"storage_mandate_h": value})}
-        return replace(problem, case=case.model_copy(update=part))
+            policy = case.policy.model_copy(update={"domestic_floor_frac": value})
+            return replace(problem, case=case.model_copy(update={"policy": policy}))
+        reliability = case.reliability.model_copy(update={"storage_mandate_h": value})
+        return replace(problem, case=case.model_copy(update={"reliability": reliability}))
 
     if not _feasible(at(0.0), rules, waived, stop):
         return "easing this rule alone does not help, or time ran out"

@@ -10,7 +10,7 @@ the later segments of a window; then the curve has one count per segment.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class Requirement:
     def steps_open_to(self, first_step: int) -> IntArray:
         """Steps of each count vector that a unit starting at ``first_step`` may serve, shape (M,)."""
         open_segments = [s for s, start in enumerate(self.starts) if start >= first_step]
-        return self.counts[:, open_segments].sum(axis=1)
+        return np.asarray(self.counts[:, open_segments].sum(axis=1))
 
 
 def start_delay(problem: Problem, offer: Offer) -> StartDelay:
@@ -143,7 +143,7 @@ def _curve(problem: Problem, net_mw: FloatArray, bounds: list[int]) -> FloatArra
         weight[: len(shares)] = shares
         for at in range(0, len(net_mw), _CHUNK):
             block = windows[at : at + _CHUNK] * weight
-            sums = [_largest_sums(block[:, a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+            sums = [_largest_sums(block[:, a:b]) for a, b in pairwise(bounds)]
             for head in product(*(range(n) for n in shape[:-1])):
                 total = sums[-1]
                 if head:

@@ -5,15 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from planner.case import Case
 from planner.catalogue import (
-    BanRow, Chemistry, Confidence, ComponentWeightRow, CostRow, CreditRow, Evidence, FactoryOutputRow, FactoryRow,
-    FadeRow, FireRuleRow, Host, Kind, LayerWeightRow, LithiumRow, Maturity, Row, Status, SupplierRow, TariffRow,
+    BanRow,
+    Chemistry,
+    ComponentWeightRow,
+    Confidence,
+    CostRow,
+    CreditRow,
+    Evidence,
+    FactoryOutputRow,
+    FactoryRow,
+    FadeRow,
+    FireRuleRow,
+    Host,
+    Kind,
+    LayerWeightRow,
+    LithiumRow,
+    Maturity,
+    Row,
+    Status,
+    SupplierRow,
+    TariffRow,
 )  # fmt: skip
 from planner.units import MONTHS_PER_YEAR
 

@@ -35,6 +35,10 @@ _ROWS_PER_ROUND = 60
 #: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
 _TIGHT = 1e-4
 _MAX_ROUNDS = 200
+#: Gap of the first quick plan.
+_ROUGH_GAP = 0.02
+#: Share of the time left that one attempt at whole containers may take.
+_WHOLE_TIME_SHARE = 0.1
 #: Share of the asked gap that the bound problem may use up.
 _BOUND_GAP_SHARE = 0.4
 
@@ -68,6 +72,7 @@ class Columns:
     served: NDArray[np.int64]
     tiers: dict[int, list[int]]
     placed: NDArray[np.int64]
+    levels: NDArray[np.int64]
 
     @classmethod
     def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
@@ -81,7 +86,14 @@ class Columns:
                 for o in c.offers_used
             },
             np.array([compiled.index(v) for v in m.placed.values()], dtype=int),
+            np.array([compiled.index(v) for v in m.group_level.values()], dtype=int),
         )
+
+
+def _better(a: Attempt | None, b: Attempt | None) -> Attempt | None:
+    """The cheaper of two plans."""
+    found = [plan for plan in (a, b) if plan is not None and plan.x is not None]
+    return min(found, key=lambda plan: plan.objective) if found else None
 
 
 @dataclass
@@ -130,7 +142,7 @@ class Search:
         """
         self.allowance = allowance
         bound, _ = self._relax()
-        return self._bound_problem(self.binary(), bound)
+        return self._bound_problem(self.binary(), None, bound)
 
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""
@@ -142,32 +154,37 @@ class Search:
 
     def _steps(self) -> Solution:
         bound, relaxed = self._timed("relaxation", self._relax)
-        binary = self.binary()
-        attempt = self._timed("bound_problem", lambda: self._bound_problem(binary, bound))
+        rough = self._timed("first_plan", lambda: self._first_plan(bound))
+        attempt = self._timed("bound_problem", lambda: self._bound_problem(self.binary(), rough, bound))
         bound = max(bound, attempt.bound)
         relaxed = attempt.x if attempt.x is not None else relaxed
-        best: Attempt | None = None
-        if attempt.x is not None:
-            best = self._timed("whole_containers", lambda: self._whole(attempt.x, binary))
-        if best is None or not self._closed(best.objective, bound):
+        best = rough
+        if attempt.x is not None and not self._closed(best, bound):
+            whole = self._timed("whole_containers", lambda: self._whole(attempt.x, self._goal(bound)))
+            best = _better(best, whole)
+        if not self._closed(best, bound):
             last = self._timed("full_problem", lambda: self._full(best))
             bound = max(bound, last.bound)
             if last.infeasible and best is None:
                 raise Infeasible
             if last.infeasible:
                 raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
-            if last.x is not None and (best is None or last.objective < best.objective):
-                best = last
+            best = _better(best, last)
         if best is None or best.x is None:
             raise NoPlan(self.stop.interrupted)
         if bound > best.objective + FEASIBILITY * (1 + abs(best.objective)):
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
-        closed = self._closed(best.objective, bound)
+        closed = self._closed(best, bound)
         return Solution(
             best.x, best.objective, min(bound, best.objective), relaxed, self.timing_s, tuple(self.rows),
             self.stop.interrupted and not closed, self.stop.now and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost),
         )  # fmt: skip
+
+    def _first_plan(self, bound: float) -> Attempt | None:
+        """A quick plan: it brings the outage rows that fractional binaries hide, and a cutoff."""
+        attempt = self._bound_problem(self.binary(), None, bound, gap=_ROUGH_GAP)
+        return self._whole(attempt.x, attempt.objective * (1 + _ROUGH_GAP)) if attempt.x is not None else None
 
     def _relax(self) -> tuple[float, FloatArray]:
         """LP relaxation, outage rows added until none is violated."""
@@ -195,53 +212,55 @@ class Search:
         self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
         self.compiled.keep_rows(kept)
 
-    def _bound_problem(self, binary: NDArray[np.bool_], bound: float) -> Attempt:
+    def _bound_problem(
+        self, binary: NDArray[np.bool_], known: Attempt | None, bound: float, gap: float | None = None
+    ) -> Attempt:
         """Binaries whole, containers continuous; solved again while it violates rows."""
-        start = None
+        start = known.x if known is not None else None
         while True:
-            attempt = self._new_run(binary).solve(self.gap_frac * _BOUND_GAP_SHARE, start=start)
+            attempt = self._new_run(binary).solve(self.gap_frac * _BOUND_GAP_SHARE if gap is None else gap, start=start)
             if attempt.infeasible:
                 raise Infeasible
-            attempt.bound = max(attempt.bound, bound)
+            bound = attempt.bound = max(attempt.bound, bound)
             if attempt.x is None or self.stop.now or self._separate(attempt.x) is None:
                 return attempt
-            bound, start = attempt.bound, attempt.x
 
-    def _whole(self, x: FloatArray, binary: NDArray[np.bool_]) -> Attempt | None:
-        """Whole containers and placements with the binaries of ``x``."""
+    def _whole(self, x: FloatArray, goal: float) -> Attempt | None:
+        """Whole containers and placements with the binaries of ``x``, at a cost of ``goal`` or as near as it comes."""
         lower, upper = self.compiled.lower.copy(), self.compiled.upper.copy()
+        binary = self.binary()
         self.compiled.lower = np.where(binary, np.round(x), lower)
         self.compiled.upper = np.where(binary, np.round(x), upper)
         try:
-            return self._whole_solves(self._all_whole(), self.gap_frac * 0.05, None)
+            return self._whole_solves(self.gap_frac * 0.05, None, goal, max(5.0, self.stop.left_s() * _WHOLE_TIME_SHARE))
         finally:
             self.compiled.lower, self.compiled.upper = lower, upper
 
     def _full(self, best: Attempt | None) -> Attempt:
         """Everything whole at once; the bound is that of the last, tightest set of rows."""
-        found = self._whole_solves(self._all_whole(), self.gap_frac, best)
+        found = self._whole_solves(self.gap_frac, best, -np.inf, None)
         return found if found is not None else Attempt(None, np.inf, -np.inf, False, infeasible=not self.stop.now)
 
-    def _whole_solves(self, whole: NDArray[np.bool_], gap: float, best: Attempt | None) -> Attempt | None:
+    def _whole_solves(self, gap: float, best: Attempt | None, goal: float, time_s: float | None) -> Attempt | None:
         """Solve, polish, check all outage rows; again with the rows that were missing."""
         start = best.x if best is not None else None
+        whole = self._all_whole()
         bound = -np.inf
         while True:
-            attempt = self._new_run(whole).solve(gap, start=start)
+            attempt = self._new_run(whole).solve(gap, time_s, start, goal=goal)
             bound = max(bound, attempt.bound)
             if attempt.infeasible:
                 return None
             if attempt.x is None:
                 return Attempt(None, np.inf, bound, False) if bound > -np.inf else None
             polished = self._polish(attempt.x, whole)
-            added = self._separate(polished.x) if polished is not None and polished.x is not None else None
-            if polished is not None and added is None:
+            if self._separate(polished.x) is None:
                 polished.bound = bound
                 return polished
             if self.stop.now:
                 return Attempt(None, np.inf, bound, False)
 
-    def _polish(self, x: FloatArray, whole: NDArray[np.bool_]) -> Attempt | None:
+    def _polish(self, x: FloatArray, whole: NDArray[np.bool_]) -> Attempt:
         """Whole numbers rounded and fixed, the rest solved again to full accuracy."""
         lower, upper = self.compiled.lower, self.compiled.upper
         fixed = np.round(x)
@@ -262,8 +281,12 @@ class Search:
 
     # -- pieces ---------------------------------------------------------------------------
 
-    def _closed(self, cost: float, bound: float) -> bool:
-        return (cost - bound) / max(abs(cost), 1e-9) <= self.gap_frac
+    def _closed(self, best: Attempt | None, bound: float) -> bool:
+        return best is not None and best.objective - bound <= self.gap_frac * max(abs(best.objective), 1e-9)
+
+    def _goal(self, bound: float) -> float:
+        """A cost that closes the asked gap."""
+        return bound + self.gap_frac * abs(bound)
 
     def _all_whole(self) -> NDArray[np.bool_]:
         whole = self.compiled.integer.copy()
@@ -286,7 +309,11 @@ class Search:
         for o, tiers in self.columns.tiers.items():
             used[o] = min(1.0, sum(values[j] for j in tiers))
         found = self.separator.violated(
-            values[self.columns.containers], values[self.columns.served], used, ROW_TOLERANCE + short
+            values[self.columns.containers],
+            values[self.columns.served],
+            used,
+            values[self.columns.levels],
+            ROW_TOLERANCE + short,
         )
         known = set(self.rows)
         fresh = [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
@@ -311,6 +338,9 @@ class Search:
                 tiers = self.columns.tiers[row.offer]
                 data.append([-row.used] * len(tiers))
                 columns.append(tiers)
+            if row.level is not None:
+                data.append(-row.level)
+                columns.append(self.columns.levels)
             if self.allowance is not None:
                 data.append([1.0])
                 columns.append([self.allowance])

@@ -39,7 +39,9 @@ class Separator:
         self.share = np.array([q.surviving_frac for q in c.contingencies])
         self.target = np.array([max(p.target_mw, 1e-9) for p in c.problem.periods])
 
-    def violated(self, containers: FloatArray, served_mw: FloatArray, used: FloatArray, tolerance: float) -> list[Violated]:
+    def violated(
+        self, containers: FloatArray, served_mw: FloatArray, used: FloatArray, level: FloatArray, tolerance: float
+    ) -> list[Violated]:
         """The worst violated row of every contingency and period.
 
         Parameters
@@ -50,6 +52,8 @@ class Separator:
             Shape (P,).
         used
             Whether each offer is used (0..1), shape (O,).
+        level
+            Whether each fire-group level is in use (0..1), shape (levels,).
         tolerance
             Smallest violation that counts, per unit of the requirement.
         """
@@ -58,11 +62,17 @@ class Separator:
         load = served_mw / self.target
         counts = c.requirement.counts.shape[0]
         for at in range(0, counts, _CHUNK):
-            margin = self._margins(np.arange(at, min(counts, at + _CHUNK)), containers, load, used)
+            margin = self._margins(np.arange(at, min(counts, at + _CHUNK)), containers, load, used, level)
             self._keep(worst, margin, at, False, tolerance)
         for d, delay in enumerate(c.bridge_delays_h):
             self._keep(worst, self._bridge_margins(delay, containers, load), d, True, tolerance)
-        return sorted(worst.values(), key=lambda v: -v.amount)
+        return sorted(self._without_doubles(worst), key=lambda v: -v.amount)
+
+    def _without_doubles(self, worst: dict[tuple[int, int], Violated]) -> list[Violated]:
+        """Leave a fire row of one offer out where the tighter row by levels is violated too."""
+        contingencies = self.c.contingencies
+        by_level = {p for (q, p) in worst if contingencies[q].by_level}
+        return [v for (q, p), v in worst.items() if contingencies[q].fire_offer is None or p not in by_level]
 
     def _keep(
         self, worst: dict[tuple[int, int], Violated], margin: FloatArray, at: int, bridge: bool, tolerance: float
@@ -82,7 +92,9 @@ class Separator:
         np.add.at(totals, self.c.pair_offer[active], weights * containers[active][:, None, None])
         return totals
 
-    def _margins(self, counts: FloatArray, containers: FloatArray, load: FloatArray, used: FloatArray) -> FloatArray:
+    def _margins(
+        self, counts: FloatArray, containers: FloatArray, load: FloatArray, used: FloatArray, level: FloatArray
+    ) -> FloatArray:
         """(delivered - need) / requirement, shape (contingency, P, M); +inf where nothing is required."""
         c = self.c
         active = np.flatnonzero(containers > 1e-9)
@@ -95,8 +107,9 @@ class Separator:
         for q, contingency in enumerate(c.contingencies):
             f = contingency.fire_offer
             if f is not None and used[f] > 0:
-                loss = np.array([c.fire_loss_mwh(f, int(k)) for k in counts])
-                delivered[q] -= used[f] * loss
+                delivered[q] -= used[f] * c.fire_loss_mwh[f, counts]
+            if contingency.by_level:
+                delivered[q] -= c.level_loss_mwh[counts] @ level
         return self._relative(delivered, c.requirement.mwh[:, counts], load)
 
     def _bridge_margins(self, delay_h: float, containers: FloatArray, load: FloatArray) -> FloatArray:
@@ -108,7 +121,7 @@ class Separator:
         delivered = fleet.sum(axis=0) - np.tensordot(self.lost, fleet, axes=1)
         margin = self._relative(delivered, (c.requirement.peak_mw * delay_h)[:, None], load)
         for q, contingency in enumerate(c.contingencies):
-            if contingency.fire_offer is not None:
+            if contingency.kind == "fire_group":
                 margin[q] = np.inf
         return margin
 

@@ -203,8 +203,12 @@ class Run:
         time_limit_s: float | None = None,
         start: FloatArray | None = None,
         after_stop: bool = False,
+        goal: float = -INFINITY,
     ) -> Attempt:
-        """Run HiGHS on what is loaded; ``after_stop`` gives a last short run its own time."""
+        """Run HiGHS on what is loaded.
+
+        ``after_stop`` gives a last short run its own time; a solution at ``goal`` or below is good enough.
+        """
         h = self.highs
         limit = self.stop.left_s() if time_limit_s is None else min(time_limit_s, self.stop.left_s())
         if after_stop and time_limit_s is not None:
@@ -212,6 +216,7 @@ class Run:
         h.setOptionValue("time_limit", max(0.01, h.getRunTime() + limit))
         h.setOptionValue("mip_rel_gap", gap_frac)
         h.setOptionValue("mip_abs_gap", 1e-9)
+        h.setOptionValue("objective_target", goal)
         if start is not None:
             solution = highspy.HighsSolution()
             solution.col_value = list(start)

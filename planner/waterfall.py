@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from planner.decode import Decision
-from planner.model.coefficients import Coefficients, FloatArray
+from planner.model.coefficients import Coefficients
+from planner.problem import FloatArray
 from planner.results import WaterfallStep
 
 

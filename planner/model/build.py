@@ -33,6 +33,7 @@ FAMILIES: tuple[RowFamily, ...] = (
     credits.material_assistance,
     credits.domestic_bonus,
     credits.domestic_floor,
+    reliability.largest_group,
     reliability.outage,
     reliability.storage_mandate,
     site.placed_whole,
@@ -82,7 +83,7 @@ def assemble(
     try:
         m = pyo.ConcreteModel(name=c.problem.case.case)
         m.outage_rows = list(dict.fromkeys(outage_rows))
-        for block in (purchase, supply, credits, site):
+        for block in (purchase, supply, credits, reliability, site):
             block.declare(m, c)
         for member in FAMILIES:
             if not member.rule or member.rule in rules:

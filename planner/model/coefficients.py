@@ -27,7 +27,8 @@ IntArray = NDArray[np.int64]
 class Contingency:
     """What is lost together, and the share of the requirement that must survive.
 
-    ``fire_offer`` is the offer index of a fire-group contingency, else None.
+    ``fire_offer`` is the offer index of a fire-group contingency, else None. The contingency
+    ``largest fire group`` (``by_level``) says the same of the largest group in use, by levels.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Contingency:
     surviving_frac: float
     offers: frozenset[int]
     fire_offer: int | None = None
+    by_level: bool = False
 
     @property
     def name(self) -> str:
@@ -257,10 +259,37 @@ class Coefficients:
             0.0,
         )
 
-    def fire_loss_mwh(self, o: int, count: int) -> float:
-        """What the largest fire group of an offer would have delivered, new and all available."""
-        reach = self.power_mw[o] * self.open_hours[o, count]
-        return yard.fire_group(self.problem, self.problem.offers[o]) * float(min(reach, self.energy_mwh[o]))
+    @cached_property
+    def fire_groups(self) -> IntArray:
+        """Containers of each offer that may burn together, shape (O,)."""
+        return np.array([yard.fire_group(self.problem, o) for o in self.problem.offers], dtype=np.int64)
+
+    @cached_property
+    def fire_loss_mwh(self) -> FloatArray:
+        """What the largest fire group of an offer would have delivered, new and all available; (O, M)."""
+        reach = self.power_mw[:, None] * self.open_hours
+        return self.fire_groups[:, None] * np.minimum(reach, self.energy_mwh[:, None])
+
+    @cached_property
+    def group_levels(self) -> list[tuple[int, ...]]:
+        """Offers at or above each fire-group level, levels rising with the energy of a group.
+
+        Level j is in use when any of its offers is; the levels are nested.
+        """
+        stored = [o for o in self.offers_used if self.problem.offers[o].is_storage]
+        sizes = {o: round(self.fire_groups[o] * float(self.energy_mwh[o])) for o in stored}
+        return [tuple(o for o in stored if sizes[o] >= size) for size in sorted(set(sizes.values()))]
+
+    @cached_property
+    def level_loss_mwh(self) -> FloatArray:
+        """Loss that each level adds to the levels below it, shape (M, levels).
+
+        The level's loss is the smallest of its offers against a count vector, so the sum over the
+        levels in use never exceeds the loss of the largest group in use: rows built on it are valid,
+        and much tighter than one row per offer while binaries are fractional.
+        """
+        least = [self.fire_loss_mwh[list(members)].min(axis=0) for members in self.group_levels]
+        return np.diff(np.array([np.zeros(self.requirement.counts.shape[0]), *least]), axis=0).T
 
     @cached_property
     def bridge_delays_h(self) -> list[float]:
@@ -282,47 +311,54 @@ class Coefficients:
         )
 
     @cached_property
-    def contingencies(self) -> list[Contingency]:
-        """Nothing lost, then every loss that the case asks to survive.
-
-        Losses of the same offers are merged and the largest surviving share is kept.
-        """
+    def losses(self) -> list[Contingency]:
+        """Every loss that the case asks to survive, but for fire groups."""
         problem = self.problem
         rules = problem.case.reliability.contingencies
         stored = [o for o in self.offers_used if problem.offers[o].is_storage]
-        found = [Contingency("none", "", 1.0, frozenset())]
-        by_fleet: dict[frozenset[int], Contingency] = {}
-
-        def add(kind: str, lost: str, share: float, fleet: frozenset[int]) -> None:
-            known = by_fleet.get(fleet)
-            if fleet and (known is None or known.surviving_frac < share):
-                by_fleet[fleet] = Contingency(kind, lost, share, fleet)
-
         fields = {"supplier": "supplier", "cell_maker": "cell_maker", "cell_factory": "cell_factory",
                   "country": "cell_country", "chemistry": "chemistry"}  # fmt: skip
+        found = []
         for kind, name in fields.items():
             share = getattr(rules, kind)
             if share is not None:
                 for lost in sorted({str(getattr(problem.offers[o], name)) for o in stored}):
                     fleet = frozenset(o for o in stored if getattr(problem.offers[o], name) == lost)
-                    add(kind, lost, share, fleet)
+                    found.append(Contingency(kind, lost, share, fleet))
         if rules.software is not None:
             fleet = frozenset(o for o in stored if policy.flag_binds(problem, problem.offers[o], "software_control"))
-            add("software", "prohibited software", rules.software, fleet)
-        found += by_fleet.values()
-        if rules.fire_group is not None:
-            found += [
-                Contingency("fire_group", problem.offers[o].offer, rules.fire_group, frozenset(), o) for o in stored
-            ]
+            found.append(Contingency("software", "prohibited software", rules.software, fleet))
+        return found
+
+    @cached_property
+    def contingencies(self) -> list[Contingency]:
+        """What the rows are written for: nothing lost, the losses, and fire groups.
+
+        Losses of the same offers are merged and the largest surviving share is kept.
+        """
+        by_fleet: dict[frozenset[int], Contingency] = {}
+        for loss in self.losses:
+            known = by_fleet.get(loss.offers)
+            if known is None or known.surviving_frac < loss.surviving_frac:
+                by_fleet[loss.offers] = loss
+        found = [Contingency("none", "", 1.0, frozenset()), *by_fleet.values()]
+        share = self.problem.case.reliability.contingencies.fire_group
+        if share is not None:
+            stored = [o for o in self.offers_used if self.problem.offers[o].is_storage]
+            found.append(Contingency("fire_group", "largest", share, frozenset(), by_level=True))
+            found += [Contingency("fire_group", self.problem.offers[o].offer, share, frozenset(), o) for o in stored]
         return found
 
     @cached_property
     def holds(self) -> BoolArray:
         """Whether a contingency must be survived in a period, shape (contingencies, P)."""
+        return np.array([self.holds_in(q) for q in self.contingencies])
+
+    def holds_in(self, contingency: Contingency) -> BoolArray:
+        """Periods in which a contingency must be survived, shape (P,)."""
         since = self.problem.case.reliability.contingencies_from
-        late = np.array([since is None or p.start >= since for p in self.problem.periods])
-        always = np.array([q.kind in ("none", "fire_group") for q in self.contingencies])
-        return always[:, None] | late[None, :]
+        always = since is None or contingency.kind in ("none", "fire_group")
+        return np.array([always or p.start >= since for p in self.problem.periods])
 
     # -- policy and money ---------------------------------------------------------------
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyomo.environ as pyo
 
 from planner import policy
-from planner.model.coefficients import Coefficients, FloatArray
+from planner.model.coefficients import Coefficients
 from planner.model.row import family, linear
+from planner.problem import FloatArray
 
 
 def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:

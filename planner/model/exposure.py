@@ -6,8 +6,9 @@ import numpy as np
 import pyomo.environ as pyo
 
 from planner.exposure import exposure_share, layer_shares, layers
-from planner.model.coefficients import Coefficients, FloatArray
+from planner.model.coefficients import Coefficients
 from planner.model.row import family, linear
+from planner.problem import FloatArray
 
 
 def share_vectors(c: Coefficients, measure: str) -> dict[str, FloatArray]:

@@ -94,7 +94,10 @@ def award_volume(m: pyo.ConcreteModel, c: Coefficients) -> None:
         for t in c.reachable_tiers(o):
             least = max(offer.tiers[t].from_mwh, offer.min_order_mwh, offer.energy_nameplate_dc_mwh)
             parts = [
-                (offer.energy_nameplate_dc_mwh / least, m.in_state[offer.offer, periods[p].label, offer.tiers[t].tier, q])
+                (
+                    offer.energy_nameplate_dc_mwh / least,
+                    m.in_state[offer.offer, periods[p].label, offer.tiers[t].tier, q],
+                )
                 for o2, p in c.pairs
                 if o2 == o
                 for q in c.states(o, p)

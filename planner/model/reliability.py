@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyomo.environ as pyo
 
-from planner.model.coefficients import Coefficients, Contingency, FloatArray
+from planner.model.coefficients import Coefficients, Contingency
 from planner.model.row import family, linear
+from planner.problem import FloatArray
 from planner.units import SECONDS_PER_HOUR
 
 
@@ -24,12 +25,40 @@ class RowKey:
 
 @dataclass(frozen=True)
 class NumericRow:
-    """``pair @ containers - served * served_mw - used * used[offer] >= 0``, per unit of the requirement."""
+    """A row per unit of its requirement.
+
+    ``pair @ containers - served * served_mw - used * used[offer] - level @ group_level >= 0``
+    """
 
     pair: FloatArray
     served: float
     used: float
     offer: int | None
+    level: FloatArray | None
+
+
+def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """Whether a fire group of a level or a larger one is in use."""
+    m.group_levels = pyo.RangeSet(0, len(c.group_levels) - 1)
+    m.group_level = pyo.Var(m.group_levels, domain=pyo.Binary)
+
+
+@family("")
+def largest_group(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """A fire-group level is in use when one of its offers, or a higher level, is.
+
+    group_level[j] >= used[o] for o whose group is of level j;  group_level[j] >= group_level[j+1]
+    """
+    m.largest_group = pyo.Constraint(pyo.Any)
+    if c.problem.case.reliability.contingencies.fire_group is None:
+        return
+    for j, members in enumerate(c.group_levels):
+        higher = c.group_levels[j + 1] if j + 1 < len(c.group_levels) else ()
+        if higher:
+            m.largest_group[j, "level above"] = m.group_level[j] - m.group_level[j + 1] >= 0
+        for o in set(members) - set(higher):
+            name = c.problem.offers[o].offer
+            m.largest_group[j, name] = m.group_level[j] - m.used[name] >= 0
 
 
 def survivors(c: Coefficients, contingency: Contingency) -> FloatArray:
@@ -51,15 +80,18 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
     else:
         delivered = c.delivered_mwh(key.period, key.count)
         need = float(c.requirement.mwh[key.period, key.count])
-    used = 0.0
-    if contingency.fire_offer is not None and not key.bridge:
-        used = c.fire_loss_mwh(contingency.fire_offer, key.count)
     scale = 1.0 / (share * need)
+    used, level = 0.0, None
+    if contingency.fire_offer is not None:
+        used = float(c.fire_loss_mwh[contingency.fire_offer, key.count])
+    if contingency.by_level:
+        level = scale * c.level_loss_mwh[key.count]
     return NumericRow(
         scale * delivered * survivors(c, contingency),
         1.0 / period.target_mw,
         scale * used,
-        contingency.fire_offer if not key.bridge else None,
+        contingency.fire_offer,
+        level,
     )
 
 
@@ -76,7 +108,7 @@ def all_rows(c: Coefficients) -> list[RowKey]:
     bridges = [
         RowKey(q, p, d, bridge=True)
         for q, contingency in enumerate(c.contingencies)
-        if contingency.fire_offer is None
+        if contingency.kind != "fire_group"
         for p in range(periods)
         for d in range(len(c.bridge_delays_h))
         if c.requirement.peak_mw[p] > 0 and c.holds[q, p]
@@ -101,7 +133,7 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """The surviving fleet delivers the k largest loads of every window, for every k.
 
     sum_{surviving o, p' alive in p} a[o] min(P[o] h, E[o] soh[o,p'->p]) containers[o,p']
-        - b[o] min(P[o] h, E[o]) used[o]   (fire group of o)
+        - b[o] min(P[o] h, E[o]) used[o]   (fire group of o; also written by levels over all offers)
         >= phi R_p(k) served_mw[p] / target_mw[p]          (each row divided by phi R_p(k))
 
     Units that start late count only the steps open to them; before a slow unit runs the
@@ -117,6 +149,8 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
         if row.offer is not None:
             name = offers[row.offer].offer
             terms += [(-row.used, m.tier[name, offers[row.offer].tiers[t].tier]) for t in c.reachable_tiers(row.offer)]
+        if row.level is not None:
+            terms += [(-loss, m.group_level[j]) for j, loss in enumerate(row.level)]
         m.outage[row_name(c, key)] = linear(terms) >= 0
 
 

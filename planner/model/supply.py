@@ -30,7 +30,9 @@ def factory_output(m: pyo.ConcreteModel, c: Coefficients) -> None:
             by_factory.setdefault((f, p), []).append((o, p))
     for (f, p), pairs in by_factory.items():
         label = problem.periods[p].label
-        booked = [(supply.booked_mwh(problem.offers[o]), m.containers[problem.offers[o].offer, label]) for o, _ in pairs]
+        booked = [
+            (supply.booked_mwh(problem.offers[o]), m.containers[problem.offers[o].offer, label]) for o, _ in pairs
+        ]
         m.factory_output[f, label] = linear(booked) <= c.factory_limit(f, p)
 
 

@@ -66,7 +66,8 @@ def fleet_units(fleet: Fleet, q: int) -> Units:
     count = np.array([fleet.counts[o, p] for o, p in pairs], dtype=np.int64)
     share = np.array([book.availability(offers[o]) for o, _ in pairs], dtype=float)
     power = np.array([offers[o].power_mw for o, _ in pairs], dtype=float)
-    energy = np.array([offers[o].energy_usable_ac_mwh * reserve * fleet.soh[o, p, q] for o, p in pairs], dtype=float)
+    full = np.array([reserve if offers[o].is_storage else 1.0 for o, _ in pairs], dtype=float)
+    energy = full * np.array([offers[o].energy_usable_ac_mwh * fleet.soh[o, p, q] for o, p in pairs], dtype=float)
     starts = [start_of(book.delay_h(offers[o]), fleet.problem.dt_h) for o, _ in pairs]
     return Units(
         offer=index,

@@ -92,7 +92,7 @@ class Tally:
         """Run a check; what it raises becomes an error, for a nonsensical plan must not stop the others."""
         try:
             return run(*args)
-        except Exception as trouble:  # noqa: BLE001 - any fault of the plan must end as a sentence
+        except Exception as trouble:
             frames = traceback.extract_tb(trouble.__traceback__)
             last = frames[-1] if frames else None
             at = f" at {last.filename.rsplit('/', 1)[-1]}:{last.lineno}" if last else ""

@@ -1,0 +1,337 @@
+"""The command line: ``planner check``, ``planner plan``, ``planner schema``.
+
+Exit codes: 0 solved to the gap asked and verified; 1 a defect in the planner, or a plan that
+failed verification (kept); 2 bad input; 3 infeasible; 4 stopped with a plan; 5 stopped without.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from planner.terminal import LiveLine, console_on, plain, prepare_streams, say
+
+if TYPE_CHECKING:
+    from planner.problem import Problem
+    from planner.results import Plan
+
+OK, DEFECT, BAD_INPUT, INFEASIBLE, STOPPED_WITH_PLAN, STOPPED = range(6)
+_CODES = {"optimal": OK, "gap_limit": OK, "unverified": DEFECT}
+_MAX_TIME_LIMIT_S = 1e6
+_EXPLAIN_LIMIT_S = 120.0
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which storage to buy for an AI campus, from whom, when and where: least cost under every rule.",
+    epilog="Exit codes: 0 solved and verified, 1 defect or failed verification, 2 bad input, 3 infeasible,"
+    " 4 stopped with a plan, 5 stopped without one. PLANNER_DEBUG=1 shows where a defect lies.",
+)
+
+CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="A case file, or the name of a shipped case.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the case; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Result as JSON on standard output, all else on error.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress and no summary; faults are still shown.")]
+
+
+def main() -> None:
+    """Entry of the ``planner`` command: every ending is a message and an exit code."""
+    prepare_streams()
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = STOPPED
+    except Exception as error:
+        code = _usage_fault(error)
+    # Typer turns an interrupt before the command starts into 130
+    sys.exit(STOPPED if code == 130 else code or OK)
+
+
+def _usage_fault(error: Exception) -> int:
+    """Say what is wrong with the command line; anything else is a defect."""
+    words = getattr(error, "format_message", None)
+    if words is None:
+        return _defect(error)
+    say(f"{words()}\n'planner --help' and 'planner plan --help' list commands and options.")
+    return BAD_INPUT
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"planner {version('storage-portfolio-planner')}")
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _common(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def check(case: CaseArgument, set_: SetOption = None, json_: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Show every fault of a case at once.
+
+    A case without faults is then checked by arithmetic: what will bind, and what no plan can keep.
+    """
+    raise typer.Exit(_run(lambda out: _check(case, set_ or [], json_, quiet, out), json_))
+
+
+@app.command()
+def plan(
+    case: CaseArgument,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: out/<case>.")] = None,
+    set_: SetOption = None,
+    gap: Annotated[float | None, typer.Option("--gap", help="Stop at this gap, as a fraction.")] = None,
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Replay every outage, not only the tightest.")] = False,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find the cheapest portfolio of a case.
+
+    It is replayed independently, shown, and written as plan.json and tables (CSV, Parquet).
+    """
+    wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet)
+    raise typer.Exit(_run(wish.carry_out, json_))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a case file."""
+
+    def write(out: TextIO) -> int:
+        from planner.inputs import case_schema
+
+        print(json.dumps(case_schema(), indent=1, ensure_ascii=False), file=out)
+        return OK
+
+    raise typer.Exit(_run(write, True))
+
+
+def _run(job: Callable[[TextIO], int], as_json: bool) -> int:
+    """Run a command; ``job`` gets the stream for its result.
+
+    Whatever else prints to standard output goes to standard error, so that the result stays clean.
+    """
+    from planner.faults import InputError
+
+    out = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            code = job(out)
+        out.flush()
+        return code
+    except InputError as error:
+        count = len(error.faults)
+        say(f"{error}\n{count} fault{'s' if count > 1 else ''} in the input; nothing was solved.")
+        faults = [vars(f) for f in error.faults]
+        return _reply(out, as_json, BAD_INPUT, {"status": "bad_input", "faults": faults})
+    except KeyboardInterrupt:
+        say("Stopped by the user; there is no plan.")
+        return _reply(out, as_json, STOPPED, {"status": "no_plan"})
+    except BrokenPipeError:
+        return _pipe_closed()
+    except Exception as error:
+        return _reply(out, as_json, _defect(error), {"status": "defect", "error": type(error).__name__})
+
+
+def _reply(out: TextIO, as_json: bool, code: int, answer: dict[str, Any]) -> int:
+    """Print an answer other than a plan as JSON, if JSON was asked for."""
+    if as_json:
+        try:
+            print(json.dumps(answer, indent=1, ensure_ascii=False), file=out, flush=True)
+        except BrokenPipeError:
+            _pipe_closed()
+    return code
+
+
+def _pipe_closed() -> int:
+    """Whoever read the output has gone: keep the interpreter from complaining on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return DEFECT
+
+
+def _defect(error: BaseException) -> int:
+    """Say that the planner failed, in one sentence; the details only on request."""
+    text = plain(str(error), 300)
+    say(
+        f"The planner failed: {type(error).__name__}{': ' + text if text else ''}.\n"
+        "This is a defect of the planner, not of your input. PLANNER_DEBUG=1 shows where."
+    )
+    _details(error)
+    return DEFECT
+
+
+def _details(error: BaseException) -> None:
+    """Show where an error arose, if that was asked for."""
+    if os.environ.get("PLANNER_DEBUG") == "1":
+        traceback.print_exception(error, file=sys.stderr)
+
+
+def _check(case: str, overrides: list[str], as_json: bool, quiet: bool, out: TextIO) -> int:
+    from planner.checks import check_problem
+    from planner.inputs import load_case
+
+    problem = load_case(case, overrides)
+    checks = check_problem(problem)
+    name = problem.case.case
+    if as_json:
+        status = "impossible" if checks.impossible else "ok"
+        impossible = [vars(i) for i in checks.impossible]
+        answer = {"case": name, "status": status, "warnings": checks.warnings, "impossible": impossible}
+        print(json.dumps(answer, indent=1, ensure_ascii=False), file=out)
+    elif not quiet or checks.impossible:
+        from planner.summary import print_checks
+
+        rows = sum(len(part) for part in problem.rows.values())
+        size = f"offers {len(problem.offers)}, periods {len(problem.periods)}, data rows {rows:,}"
+        print_checks(name, checks, size, console_on(out))
+    return INFEASIBLE if checks.impossible else OK
+
+
+class _Wish:
+    """What ``planner plan`` was asked to do."""
+
+    def __init__(
+        self,
+        case: str,
+        overrides: list[str],
+        out: Path | None,
+        gap_frac: float | None,
+        time_limit_s: float | None,
+        audit: bool,
+        as_json: bool,
+        quiet: bool,
+    ) -> None:
+        self.case, self.overrides, self.folder = case, overrides, out
+        self.gap_frac, self.time_limit_s = gap_frac, time_limit_s
+        self.audit, self.as_json, self.quiet = audit, as_json, quiet
+
+    def carry_out(self, out: TextIO) -> int:
+        """Read, solve, write, show."""
+        from planner.writing import make_folder
+
+        problem = self._problem()
+        folder = self.folder if self.folder is not None else Path("out") / problem.case.case
+        make_folder(folder)
+        answer = self._solve(problem, out)
+        return answer if isinstance(answer, int) else self._deliver(answer, problem, folder, out)
+
+    def _problem(self) -> Problem:
+        """Read the case; faults of the options and of the case come together."""
+        from planner.faults import Fault, InputError
+        from planner.inputs import load_case
+        from planner.writing import out_fault
+
+        faults = [f for f in [out_fault(self.folder) if self.folder is not None else None] if f is not None]
+        overrides = list(self.overrides)
+        if self.gap_frac is not None:
+            if not 0.0 <= self.gap_frac < 1.0:
+                faults.append(Fault("--gap", "", f"{self.gap_frac:g}", "a number of at least 0 and below 1"))
+            overrides.append(f"solver.gap_frac={self.gap_frac:.12f}")
+        if self.time_limit_s is not None:
+            if not 0.0 < self.time_limit_s <= _MAX_TIME_LIMIT_S:
+                allowed = f"a number above 0 and at most {_MAX_TIME_LIMIT_S:.0f}"
+                faults.append(Fault("--time-limit", "", f"{self.time_limit_s:g}", allowed))
+            overrides.append(f"solver.time_limit_s={self.time_limit_s:.6f}")
+        try:
+            problem = load_case(self.case, self.overrides if faults else overrides)
+        except InputError as error:
+            raise InputError([*faults, *error.faults]) from None
+        if faults:
+            raise InputError(faults)
+        return problem
+
+    def _solve(self, problem: Problem, out: TextIO) -> Plan | int:
+        """Return the plan, or the exit code when there is none."""
+        with LiveLine(self.quiet) as line:
+            line.note("loading the solver")
+            from planner.pipeline import plan as solve
+            from planner.solve import Infeasible, NoPlan
+
+            try:
+                return solve(problem, audit=self.audit, progress=line.progress, note=line.note)
+            except Infeasible:
+                line.note("infeasible: looking for the rules that clash")
+                return self._explain(problem, out, line)
+            except NoPlan as stop:
+                line.close()
+                say(f"No plan: {stop}. A longer --time-limit may help.")
+                return _reply(out, self.as_json, STOPPED, {"status": "no_plan", "reason": str(stop)})
+
+    def _explain(self, problem: Problem, out: TextIO, line: LiveLine) -> int:
+        """Name the rules that clash; a failure in here must not hide that nothing fits."""
+        from planner.checks import Checks, check_problem
+        from planner.infeasible import explain
+        from planner.summary import print_clash
+
+        checks, clash, trouble = Checks((), ()), None, ""
+        try:
+            checks = check_problem(problem)
+            clash = explain(problem, _EXPLAIN_LIMIT_S)
+        except KeyboardInterrupt:
+            trouble = "the search for the rules that clash was stopped"
+        except Exception as error:
+            trouble = f"the search for the rules that clash failed ({type(error).__name__}: {plain(str(error))})"
+            _details(error)
+        line.close()
+        say(f"Infeasible: no plan keeps every rule of {problem.case.case}{'; ' + trouble if trouble else ''}.")
+        if clash is not None or checks.impossible:
+            print_clash(clash, checks, console_on(sys.stderr))
+        answer = {
+            "case": problem.case.case,
+            "status": "infeasible",
+            "impossible": [vars(i) for i in checks.impossible],
+            "clash": None if clash is None else [vars(c) for c in clash],
+        }
+        return _reply(out, self.as_json, INFEASIBLE, answer)
+
+    def _deliver(self, found: Plan, problem: Problem, folder: Path, out: TextIO) -> int:
+        """Write the files, show the plan, and turn its status into an exit code."""
+        from planner.summary import print_summary
+        from planner.writing import json_text, write_plan
+
+        code = _CODES.get(found.status, STOPPED_WITH_PLAN)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a plan found is a plan kept
+        try:
+            write_plan(found, problem, folder)
+            kept = f"Written to {folder}: plan.json, and tables as CSV and Parquet."
+        except OSError as error:
+            kept, code = f"The plan could not be written to {folder}: {error.strerror or error}.", DEFECT
+        finally:
+            signal.signal(signal.SIGINT, before)
+        try:
+            if self.as_json:
+                out.write(json_text(found))
+            elif not self.quiet:
+                print_summary(found, console_on(out))
+            out.flush()
+        except BrokenPipeError:
+            _pipe_closed()
+        if code == STOPPED_WITH_PLAN:
+            say(f"Stopped before the gap asked was met: the plan is kept, its gap is {found.gap_frac:.2%}.")
+        if found.status == "unverified" and found.verification is not None:
+            say("The plan failed verification and is marked so:")
+            say("\n".join(found.verification.errors[:20]) or "a residual exceeds its tolerance")
+        if code or not self.quiet:
+            say(kept)
+        return code

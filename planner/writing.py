@@ -1,0 +1,237 @@
+"""A plan as files: ``plan.json``, and one table per part as CSV and Parquet.
+
+Everything is written beside its place first and then moved, ``plan.json`` last: a reader
+never sees half a file, and a new ``plan.json`` means that the tables are new too.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from planner.catalogue import Row
+from planner.faults import Fault, InputError
+from planner.problem import Problem
+from planner.results import Margin, Order, Placement, Plan, Record, Retirement, WaterfallStep, ZoneChoice, ZoneUse
+
+#: A spreadsheet would run a text cell that begins with one of these.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+CAUSES = ("grid", "transformers", "permits")
+_ROW_FIELDS = frozenset(Row.model_fields)
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ALLOWED = "a folder that can be written"
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to write: column types by name, and rows of cells."""
+
+    columns: Mapping[str, type]
+    rows: Sequence[tuple[Cell, ...]]
+
+
+def tables_of(plan: Plan, problem: Problem) -> dict[str, Table]:
+    """Every table of a plan, by file name without suffix.
+
+    Parameters
+    ----------
+    plan
+        From ``planner.plan``.
+    problem
+        The problem that it answers, for the provenance rows.
+    """
+    bought = {order.offer for order in plan.orders}
+    return {
+        "orders": _of_records(Order, plan.orders),
+        "placements": _of_records(Placement, plan.placements),
+        "zone_options": _of_records(ZoneChoice, plan.zone_options),
+        "retirements": _of_records(Retirement, plan.retirements),
+        "cost_breakdown": Table({"item": str, "cost_musd": float}, tuple(plan.cost_breakdown_musd.items())),
+        "served": Table({"period": str, "served_mw": float}, tuple(plan.served_mw.items())),
+        "critical_path": _critical_path(plan),
+        "reliability": _of_records(Margin, plan.reliability),
+        "fire": _of_records(ZoneUse, plan.fire),
+        "requirement_waterfall": _of_records(WaterfallStep, plan.requirement_waterfall_mwh),
+        "verification": _verification(plan),
+        "provenance": _provenance(problem, bought),
+    }
+
+
+def out_fault(folder: Path) -> Fault | None:
+    """Tell why a folder cannot take results, without making it; None when nothing speaks against it."""
+    try:
+        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
+        if not there.is_dir():
+            return Fault("--out", "", f"{there}, which is no folder", _ALLOWED)
+        if not os.access(there, os.W_OK | os.X_OK):
+            return Fault("--out", "", f"{there}, which must not be written", _ALLOWED)
+    except (OSError, ValueError, StopIteration) as error:
+        return Fault("--out", "", f"a path that cannot be used ({_reason(error)})", _ALLOWED)
+    return None
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for results and try it, before any time is spent on solving.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        raise InputError([Fault("--out", "", f"{folder}: {_reason(error)}", _ALLOWED)]) from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def json_text(plan: Plan) -> str:
+    """``plan.json`` as text: strict JSON, so never NaN or infinity."""
+    return json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_plan(plan: Plan, problem: Problem, folder: Path) -> tuple[Path, ...]:
+    """Write every file of a plan, replacing those of an earlier run.
+
+    Parameters
+    ----------
+    plan
+        From ``planner.plan``.
+    problem
+        The problem that it answers.
+    folder
+        Made if it is missing.
+
+    Returns
+    -------
+    tuple of Path
+        What was written, ``plan.json`` last.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; files of an earlier run are then whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
+    try:
+        names = []
+        for name, table in tables_of(plan, problem).items():
+            _write_csv(table, work / f"{name}.csv")
+            _write_parquet(table, work / f"{name}.parquet")
+            names += [f"{name}.csv", f"{name}.parquet"]
+        # backslashreplace writes a lone surrogate as a JSON escape
+        (work / "plan.json").write_text(json_text(plan), encoding="utf-8", errors="backslashreplace")
+        names.append("plan.json")
+        for name in names:
+            os.replace(work / name, folder / name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return tuple(folder / name for name in names)
+
+
+def _of_records(kind: type[Record], records: Iterable[Record]) -> Table:
+    """Table with a column per field of a record class, so that an empty one has its columns too."""
+    hints = get_type_hints(kind)
+    columns = {name: _bare(hints[name]) for name in kind.model_fields}
+    return Table(columns, [tuple(getattr(record, name) for name in columns) for record in records])
+
+
+def _bare(hint: Any) -> type:
+    kinds = [k for k in get_args(hint) if k is not NoneType] if isinstance(hint, UnionType) else [hint]
+    found: type = kinds[0]
+    return found
+
+
+def _critical_path(plan: Plan) -> Table:
+    columns = {"period": str, "served_mw": float, "target_mw": float, "binding": str}
+    rows = [
+        (c.period, c.served_mw, c.target_mw, c.binding, *(c.slack_mw.get(cause) for cause in CAUSES))
+        for c in plan.critical_path
+    ]
+    return Table(columns | {f"slack_{cause}_mw": float for cause in CAUSES}, rows)
+
+
+def _verification(plan: Plan) -> Table:
+    """Residuals, errors, findings and Monte Carlo figures, one row each."""
+    columns = {"kind": str, "topic": str, "value": float, "text": str}
+    verdict = plan.verification
+    if verdict is None:
+        return Table(columns, [])
+    rows: list[tuple[Cell, ...]] = [("residual", name, value, "") for name, value in verdict.residuals.items()]
+    rows += [("error", "", None, text) for text in verdict.errors]
+    rows += [("finding", finding.topic, None, finding.text) for finding in verdict.findings]
+    rows += [("monte_carlo", name, value, "") for name, value in verdict.monte_carlo.items()]
+    return Table(columns, rows)
+
+
+def _provenance(problem: Problem, bought: set[str]) -> Table:
+    """Every data row that entered; ``in_plan`` is false for rows of offers that were not bought."""
+    names = ("table", "key", "values", "unit", "source", "date", "confidence", "note")
+    rows: list[tuple[Cell, ...]] = []
+    for table, entered in problem.rows.items():
+        for row in entered:
+            cells = row.model_dump(mode="json")
+            keys = [k for k in getattr(row, "key", ()) if k in cells]
+            own = [k for k in cells if k not in _ROW_FIELDS and k not in keys]
+            rows.append(
+                (
+                    table,
+                    " / ".join(str(cells[k]) for k in keys),
+                    "; ".join(f"{k} {cells[k]}" for k in own if cells[k] is not None),
+                    *(str(cells[k]) for k in names[3:]),
+                    getattr(row, "offer", None) in (None, *bought),
+                )
+            )
+    return Table(dict.fromkeys(names, str) | {"in_plan": bool}, rows)
+
+
+def _write_csv(table: Table, path: Path) -> None:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows([_csv_cell(cell) for cell in row] for row in table.rows)
+
+
+def _csv_cell(cell: Cell) -> str:
+    """Write a cell so that a spreadsheet reads text as text; numbers stay numbers."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, str):
+        return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+    return repr(cell)
+
+
+def _write_parquet(table: Table, path: Path) -> None:
+    schema = pa.schema([(name, _TYPES[kind]) for name, kind in table.columns.items()])
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
+    arrays = [
+        pa.array([_stored(cell) for cell in cells], type=field.type)
+        for cells, field in zip(columns, schema, strict=True)
+    ]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+
+
+def _stored(cell: Cell) -> Cell:
+    """Spell out what UTF-8 cannot hold."""
+    return cell.encode("utf-8", "backslashreplace").decode() if isinstance(cell, str) else cell
