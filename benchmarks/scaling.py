@@ -173,9 +173,10 @@ def report(series: str, runs: list[tuple[int, Measured]]) -> None:
             ]
         )  # fmt: skip
     heads = (
-        series, "offers", "periods", "zones", "load steps", "losses", "rows", "columns", "outage rows",
+        "size", "offers", "periods", "zones", "load steps", "losses", "rows", "columns", "outage rows",
         "seconds", "of it verifying", "peak MB", "status", "gap", "time ratio", "memory ratio",
     )  # fmt: skip
+    print(f"{series}:")
     table(heads, lines)
 
 

@@ -1,8 +1,9 @@
 """From prepared coefficients to a whole-container solution with its bound.
 
 1. LP relaxation with lazy outage rows.
-2. Bound problem: binaries whole, containers continuous.
-3. Plan: the binaries of step 2, whole containers, whole placements.
+2. Rough plan: binaries whole, containers in fractions, a wide gap; it brings the outage rows
+   that fractional binaries hide.
+3. Whole containers and placements for the binaries of step 2.
 4. Only if the gap is still open: everything whole at once, started from the plan.
 
 Every dual bound counts; every kept solution is checked against all outage rows.
@@ -11,7 +12,8 @@ Every dual bound counts; every kept solution is checked against all outage rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -36,11 +38,11 @@ _ROWS_PER_ROUND = 60
 _TIGHT = 1e-4
 _MAX_ROUNDS = 200
 #: Gap of the first quick plan.
-_ROUGH_GAP = 0.02
-#: Share of the time left that one attempt at whole containers may take.
-_WHOLE_TIME_SHARE = 0.1
-#: Share of the asked gap that the bound problem may use up.
-_BOUND_GAP_SHARE = 0.4
+_ROUGH_GAP = 0.015
+#: Share of the asked gap that the bound problem may leave open.
+_BOUND_GAP_SHARE = 0.3
+#: Seconds that one quick search for whole containers may take.
+_WHOLE_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Columns:
     tiers: dict[int, list[int]]
     placed: NDArray[np.int64]
     levels: NDArray[np.int64]
+    energised: dict[int, int]
 
     @classmethod
     def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
@@ -87,6 +90,7 @@ class Columns:
             },
             np.array([compiled.index(v) for v in m.placed.values()], dtype=int),
             np.array([compiled.index(v) for v in m.group_level.values()], dtype=int),
+            {p: compiled.index(m.energised[q.label]) for p, q in enumerate(periods) if q.label in m.may_idle},
         )
 
 
@@ -127,7 +131,7 @@ class Search:
     def prepare(self, known_rows: tuple[RowKey, ...] = ()) -> None:
         """Build and compile the model with a few outage rows."""
         began = time.perf_counter()
-        self.rows = list(dict.fromkeys([*seed_rows(self.c), *known_rows]))
+        self.rows = list(dict.fromkeys([*seed_rows(self.c), *known_rows])) if "reliability" in self.rules else []
         self.model = assemble(self.c, self.rows, self.rules)
         self.compiled = Compiled.from_pyomo(self.model)
         self.columns = Columns.of(self.model, self.c, self.compiled)
@@ -142,7 +146,7 @@ class Search:
         """
         self.allowance = allowance
         bound, _ = self._relax()
-        return self._bound_problem(self.binary(), None, bound)
+        return self._rough(bound)
 
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""
@@ -154,22 +158,23 @@ class Search:
 
     def _steps(self) -> Solution:
         bound, relaxed = self._timed("relaxation", self._relax)
-        rough = self._timed("first_plan", lambda: self._first_plan(bound))
-        attempt = self._timed("bound_problem", lambda: self._bound_problem(self.binary(), rough, bound))
-        bound = max(bound, attempt.bound)
-        relaxed = attempt.x if attempt.x is not None else relaxed
-        best = rough
-        if attempt.x is not None and not self._closed(best, bound):
-            whole = self._timed("whole_containers", lambda: self._whole(attempt.x, self._goal(bound)))
-            best = _better(best, whole)
-        if not self._closed(best, bound):
-            last = self._timed("full_problem", lambda: self._full(best))
-            bound = max(bound, last.bound)
+        rough = self._timed("rough_plan", lambda: self._rough(bound))
+        bound = max(bound, rough.bound)
+        relaxed = rough.x if rough.x is not None else relaxed
+        fine = self._timed("bound_problem", lambda: self._bound_problem(rough))
+        bound = max(bound, fine.bound)
+        relaxed = fine.x if fine.x is not None else relaxed
+        best = self._timed("whole_containers", lambda: self._whole(relaxed)) if fine.x is not None else None
+        while not self._closed(best, bound):
+            last = self._timed("branch_and_bound", lambda start=best: self._full(start))
             if last.infeasible and best is None:
                 raise Infeasible
             if last.infeasible:
                 raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
+            bound = max(bound, last.bound)
             best = _better(best, last)
+            if self.stop.now:
+                break
         if best is None or best.x is None:
             raise NoPlan(self.stop.interrupted)
         if bound > best.objective + FEASIBILITY * (1 + abs(best.objective)):
@@ -180,11 +185,6 @@ class Search:
             self.stop.interrupted and not closed, self.stop.now and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost),
         )  # fmt: skip
-
-    def _first_plan(self, bound: float) -> Attempt | None:
-        """A quick plan: it brings the outage rows that fractional binaries hide, and a cutoff."""
-        attempt = self._bound_problem(self.binary(), None, bound, gap=_ROUGH_GAP)
-        return self._whole(attempt.x, attempt.objective * (1 + _ROUGH_GAP)) if attempt.x is not None else None
 
     def _relax(self) -> tuple[float, FloatArray]:
         """LP relaxation, outage rows added until none is violated."""
@@ -212,81 +212,113 @@ class Search:
         self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
         self.compiled.keep_rows(kept)
 
-    def _bound_problem(
-        self, binary: NDArray[np.bool_], known: Attempt | None, bound: float, gap: float | None = None
-    ) -> Attempt:
-        """Binaries whole, containers continuous; solved again while it violates rows."""
-        start = known.x if known is not None else None
+    def _rough(self, bound: float, gap: float = _ROUGH_GAP) -> Attempt:
+        """Binaries whole, containers in fractions, to a rough gap; every outage row holds in the end.
+
+        Fractional binaries hide outage rows. With the binaries of a rough solution fixed, the rows
+        that are missing are found by cheap linear programs.
+        """
         while True:
-            attempt = self._new_run(binary).solve(self.gap_frac * _BOUND_GAP_SHARE if gap is None else gap, start=start)
+            attempt = self._new_run(self.binary()).solve(gap)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(attempt.bound, bound)
             if attempt.x is None or self.stop.now or self._separate(attempt.x) is None:
                 return attempt
+            refined = self._refine(attempt.x)
+            if refined is not None and refined.objective <= attempt.objective + 2 * gap * abs(attempt.objective):
+                refined.bound = bound
+                return refined
 
-    def _whole(self, x: FloatArray, goal: float) -> Attempt | None:
-        """Whole containers and placements with the binaries of ``x``, at a cost of ``goal`` or as near as it comes."""
-        lower, upper = self.compiled.lower.copy(), self.compiled.upper.copy()
-        binary = self.binary()
-        self.compiled.lower = np.where(binary, np.round(x), lower)
-        self.compiled.upper = np.where(binary, np.round(x), upper)
+    def _bound_problem(self, rough: Attempt) -> Attempt:
+        """The rough problem again, to a fine gap and from its solution; its bound holds even where rows are missing."""
+        attempt = self._new_run(self.binary()).solve(self.gap_frac * _BOUND_GAP_SHARE, start=rough.x)
+        if attempt.infeasible:
+            raise Infeasible
+        if attempt.x is not None and self._separate(attempt.x) is not None:
+            refined = self._refine(attempt.x)
+            attempt.x = refined.x if refined is not None else rough.x
+        return attempt
+
+    @contextmanager
+    def _fixed(self, columns: NDArray[np.bool_], x: FloatArray) -> Iterator[None]:
+        """Fix whole-number columns at their rounded values for a while."""
+        lower, upper = self.compiled.lower, self.compiled.upper
+        whole = np.round(x)
+        self.compiled.lower, self.compiled.upper = np.where(columns, whole, lower), np.where(columns, whole, upper)
         try:
-            return self._whole_solves(self.gap_frac * 0.05, None, goal, max(5.0, self.stop.left_s() * _WHOLE_TIME_SHARE))
+            yield
         finally:
             self.compiled.lower, self.compiled.upper = lower, upper
 
+    def _refine(self, x: FloatArray) -> Attempt | None:
+        """Best fractional containers for the binaries of ``x``, with every outage row; None if there are none."""
+        with self._fixed(self.binary(), x):
+            run = self._new_run(np.zeros_like(self.compiled.integer))
+            while True:
+                attempt = run.solve()
+                if attempt.x is None:
+                    return None
+                added = self._separate(attempt.x)
+                if added is None:
+                    return attempt
+                run.add_rows(*added)
+
+    def _whole(self, x: FloatArray) -> Attempt | None:
+        """Whole containers and placements with the binaries of ``x``: a quick plan."""
+        with self._fixed(self.binary(), x):
+            while True:
+                attempt = self._new_run(self._all_whole()).solve(self.gap_frac * 0.5, time_limit_s=_WHOLE_S)
+                if attempt.x is None:
+                    return None
+                plan = self._polish(attempt.x)
+                if self._separate(plan.x) is None:
+                    return plan
+
     def _full(self, best: Attempt | None) -> Attempt:
-        """Everything whole at once; the bound is that of the last, tightest set of rows."""
-        found = self._whole_solves(self.gap_frac, best, -np.inf, None)
-        return found if found is not None else Attempt(None, np.inf, -np.inf, False, infeasible=not self.stop.now)
+        """Whole containers at once, placements in fractions; a valid bound even where rows are missing.
 
-    def _whole_solves(self, gap: float, best: Attempt | None, goal: float, time_s: float | None) -> Attempt | None:
-        """Solve, polish, check all outage rows; again with the rows that were missing."""
-        start = best.x if best is not None else None
-        whole = self._all_whole()
-        bound = -np.inf
-        while True:
-            attempt = self._new_run(whole).solve(gap, time_s, start, goal=goal)
-            bound = max(bound, attempt.bound)
-            if attempt.infeasible:
-                return None
-            if attempt.x is None:
-                return Attempt(None, np.inf, bound, False) if bound > -np.inf else None
-            polished = self._polish(attempt.x, whole)
-            if self._separate(polished.x) is None:
-                polished.bound = bound
-                return polished
-            if self.stop.now:
-                return Attempt(None, np.inf, bound, False)
+        Whole placements would add hundreds of interchangeable columns and almost never cost anything:
+        they are found afterwards, with the containers fixed, or else together with them.
+        """
+        attempt = self._new_run(self.compiled.integer).solve(
+            self.gap_frac * 0.98, start=best.x if best is not None else None
+        )
+        if attempt.x is None:
+            return attempt
+        placed = self._placed_whole(attempt.x)
+        plan = self._polish(placed.x) if placed is not None else None
+        if plan is None or self._separate(plan.x) is not None:
+            self._refine(attempt.x)
+            plan = self._whole(attempt.x) or Attempt(None, np.inf, -np.inf, False)
+        plan.bound = attempt.bound
+        return plan
 
-    def _polish(self, x: FloatArray, whole: NDArray[np.bool_]) -> Attempt:
+    def _placed_whole(self, x: FloatArray) -> Attempt | None:
+        """Whole placements for the containers of ``x``; None if they do not fit."""
+        with self._fixed(self.compiled.integer, x):
+            attempt = self._new_run(self._all_whole()).solve(self.gap_frac, time_limit_s=_WHOLE_S)
+            return attempt if attempt.x is not None else None
+
+    def _polish(self, x: FloatArray) -> Attempt:
         """Whole numbers rounded and fixed, the rest solved again to full accuracy."""
-        lower, upper = self.compiled.lower, self.compiled.upper
-        fixed = np.round(x)
-        self.compiled.lower, self.compiled.upper = np.where(whole, fixed, lower), np.where(whole, fixed, upper)
-        try:
+        whole = self._all_whole()
+        with self._fixed(whole, x):
             run = self._new_run(np.zeros_like(whole))
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             attempt = run.solve(time_limit_s=60.0, after_stop=True)
             if attempt.x is None:
                 raise SolverFault("a solution of HiGHS does not survive rounding to whole containers")
-            attempt.x = np.where(whole, fixed, attempt.x)
+            attempt.x = np.where(whole, np.round(x), attempt.x)
             broken = self.compiled.violation(attempt.x)
             if broken > FEASIBILITY:
                 raise SolverFault(f"a solution of HiGHS violates a row by {broken:.2g}")
             return attempt
-        finally:
-            self.compiled.lower, self.compiled.upper = lower, upper
 
     # -- pieces ---------------------------------------------------------------------------
 
     def _closed(self, best: Attempt | None, bound: float) -> bool:
         return best is not None and best.objective - bound <= self.gap_frac * max(abs(best.objective), 1e-9)
-
-    def _goal(self, bound: float) -> float:
-        """A cost that closes the asked gap."""
-        return bound + self.gap_frac * abs(bound)
 
     def _all_whole(self) -> NDArray[np.bool_]:
         whole = self.compiled.integer.copy()
@@ -308,11 +340,15 @@ class Search:
         used = np.zeros(len(self.c.problem.offers))
         for o, tiers in self.columns.tiers.items():
             used[o] = min(1.0, sum(values[j] for j in tiers))
+        energised = np.ones(len(self.c.problem.periods))
+        for p, j in self.columns.energised.items():
+            energised[p] = values[j]
         found = self.separator.violated(
             values[self.columns.containers],
             values[self.columns.served],
             used,
             values[self.columns.levels],
+            energised,
             ROW_TOLERANCE + short,
         )
         known = set(self.rows)
@@ -321,7 +357,8 @@ class Search:
         if not fresh:
             return None
         matrix = self._matrix(fresh)
-        lower, upper = np.zeros(len(fresh)), np.full(len(fresh), np.inf)
+        lower = np.array([-numeric_row(self.c, key).idle for key in fresh])
+        upper = np.full(len(fresh), np.inf)
         self.rows += fresh
         self.compiled.add_rows(matrix, lower, upper, [f"outage[{','.join(row_name(self.c, k))}]" for k in fresh])
         return matrix, lower, upper
@@ -341,6 +378,9 @@ class Search:
             if row.level is not None:
                 data.append(-row.level)
                 columns.append(self.columns.levels)
+            if row.idle:
+                data.append([-row.idle])
+                columns.append([self.columns.energised[key.period]])
             if self.allowance is not None:
                 data.append([1.0])
                 columns.append([self.allowance])

@@ -40,7 +40,13 @@ class Separator:
         self.target = np.array([max(p.target_mw, 1e-9) for p in c.problem.periods])
 
     def violated(
-        self, containers: FloatArray, served_mw: FloatArray, used: FloatArray, level: FloatArray, tolerance: float
+        self,
+        containers: FloatArray,
+        served_mw: FloatArray,
+        used: FloatArray,
+        level: FloatArray,
+        energised: FloatArray,
+        tolerance: float,
     ) -> list[Violated]:
         """The worst violated row of every contingency and period.
 
@@ -54,6 +60,8 @@ class Separator:
             Whether each offer is used (0..1), shape (O,).
         level
             Whether each fire-group level is in use (0..1), shape (levels,).
+        energised
+            Whether any load is on (0..1; 1 where it must be), shape (P,).
         tolerance
             Smallest violation that counts, per unit of the requirement.
         """
@@ -62,7 +70,8 @@ class Separator:
         load = served_mw / self.target
         counts = c.requirement.counts.shape[0]
         for at in range(0, counts, _CHUNK):
-            margin = self._margins(np.arange(at, min(counts, at + _CHUNK)), containers, load, used, level)
+            chunk = np.arange(at, min(counts, at + _CHUNK))
+            margin = self._margins(chunk, containers, load, used, level, 1.0 - energised)
             self._keep(worst, margin, at, False, tolerance)
         for d, delay in enumerate(c.bridge_delays_h):
             self._keep(worst, self._bridge_margins(delay, containers, load), d, True, tolerance)
@@ -93,7 +102,13 @@ class Separator:
         return totals
 
     def _margins(
-        self, counts: FloatArray, containers: FloatArray, load: FloatArray, used: FloatArray, level: FloatArray
+        self,
+        counts: FloatArray,
+        containers: FloatArray,
+        load: FloatArray,
+        used: FloatArray,
+        level: FloatArray,
+        idle: FloatArray,
     ) -> FloatArray:
         """(delivered - need) / requirement, shape (contingency, P, M); +inf where nothing is required."""
         c = self.c
@@ -107,9 +122,10 @@ class Separator:
         for q, contingency in enumerate(c.contingencies):
             f = contingency.fire_offer
             if f is not None and used[f] > 0:
-                delivered[q] -= used[f] * c.fire_loss_mwh[f, counts]
+                delivered[q] -= (used[f] - idle)[:, None] * c.fire_loss_mwh[f, counts]
             if contingency.by_level:
-                delivered[q] -= c.level_loss_mwh[counts] @ level
+                loss = c.level_loss_mwh[counts]
+                delivered[q] -= loss @ level - idle[:, None] * loss.sum(axis=1)
         return self._relative(delivered, c.requirement.mwh[:, counts], load)
 
     def _bridge_margins(self, delay_h: float, containers: FloatArray, load: FloatArray) -> FloatArray:

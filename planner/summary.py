@@ -84,7 +84,7 @@ def print_clash(clash: Sequence[Clash] | None, checks: Checks, console: Console)
         console.print(Text(text + " Smaller containers, a lower minimum order or a little room in any rule will do."))
         return
     rows = [(c.words, c.rule, c.must_give) for c in clash]
-    note = "Each line alone resolves the clash while the other rules stay as they are."
+    note = "Each line that names an amount resolves the clash alone, while the other rules stay as they are."
     _print_table(console, "These rules cannot hold together", ("rule", "name", "how far it must give"), rows, note)
 
 

@@ -19,9 +19,10 @@ SHOWN_CHARACTERS = 240
 #: Steps that are not listed show no new figures.
 STEPS: dict[str, tuple[str, bool]] = {
     "relaxation": ("", True),
+    "rough plan": ("best in fractions of containers", True),
     "bound problem": ("best in fractions of containers", True),
-    "whole containers": ("best plan", False),
-    "full problem": ("best plan", True),
+    "whole containers": ("best found", False),
+    "branch and bound": ("best found", True),
 }
 _REFRESH_S = 0.25
 

@@ -33,6 +33,7 @@ FAMILIES: tuple[RowFamily, ...] = (
     credits.material_assistance,
     credits.domestic_bonus,
     credits.domestic_floor,
+    reliability.load_on,
     reliability.largest_group,
     reliability.outage,
     reliability.storage_mandate,

@@ -1,6 +1,6 @@
 """Write ``docs/formulation.md``: every rule of the model, its formula, and one row really built.
 
-Run ``python -m planner.model.page`` in a checkout after changing the model.
+Run ``python -m planner.model.page`` at the top of a checkout after changing the model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from planner.model.reliability import seed_rows
 from planner.model.row import RULES, RowFamily
 
 #: Where the page lies in a checkout.
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "formulation.md"
+PAGE = Path("docs", "formulation.md")
 LARGE_CASE = "hyperscaler-1gw-texas"
 #: Rules that the large case leaves off are switched on, so that every rule shows a row.
 SWITCHED_ON = (
@@ -67,6 +67,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `placed[o,g,z]` | at least 0 | containers of a cohort in a zone; whole in the plan that is reported |
 | `zone_option[z,j]` | 0 or 1 | the option of a zone |
 | `present[z,a]` | 0 or 1 | a fire class stands in a zone |
+| `energised[p]` | 0 or 1 | some load is on in a period in which none need be |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 """
 
@@ -144,7 +145,7 @@ def _bounds(row: pyo.Constraint) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page into the checkout that is the working directory."""
     PAGE.write_text(text(), encoding="utf-8")
 
 

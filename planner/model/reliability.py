@@ -27,7 +27,8 @@ class RowKey:
 class NumericRow:
     """A row per unit of its requirement.
 
-    ``pair @ containers - served * served_mw - used * used[offer] - level @ group_level >= 0``
+    ``pair @ containers - served * served_mw - used * used[offer] - level @ group_level
+    + idle * (1 - energised) >= 0``
     """
 
     pair: FloatArray
@@ -35,12 +36,34 @@ class NumericRow:
     used: float
     offer: int | None
     level: FloatArray | None
+    idle: float
+
+
+def may_idle(c: Coefficients) -> frozenset[int]:
+    """Periods whose load may stay off altogether, so that no fire group needs to be survived in them."""
+    if c.problem.case.reliability.contingencies.fire_group is None:
+        return frozenset()
+    return frozenset(p for p, period in enumerate(c.problem.periods) if period.floor_mw <= 0 < period.target_mw)
 
 
 def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """Whether a fire group of a level or a larger one is in use."""
+    """Whether a fire group of a level or a larger one is in use, and whether any load is on."""
+    m.may_idle = pyo.Set(initialize=[c.problem.periods[p].label for p in sorted(may_idle(c))])
+    m.energised = pyo.Var(m.may_idle, domain=pyo.Binary)
     m.group_levels = pyo.RangeSet(0, len(c.group_levels) - 1)
     m.group_level = pyo.Var(m.group_levels, domain=pyo.Binary)
+
+
+@family("")
+def load_on(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """A period without load need not survive a fire.
+
+    served_mw[p] <= target_mw[p] energised[p]
+    """
+    target = {p.label: p.target_mw for p in c.problem.periods}
+    m.load_on = pyo.Constraint(
+        m.may_idle, rule=lambda m, label: m.served_mw[label] <= target[label] * m.energised[label]
+    )
 
 
 @family("")
@@ -81,17 +104,19 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         delivered = c.delivered_mwh(key.period, key.count)
         need = float(c.requirement.mwh[key.period, key.count])
     scale = 1.0 / (share * need)
-    used, level = 0.0, None
+    used, level, idle = 0.0, None, 0.0
     if contingency.fire_offer is not None:
-        used = float(c.fire_loss_mwh[contingency.fire_offer, key.count])
+        used = idle = float(c.fire_loss_mwh[contingency.fire_offer, key.count])
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
+        idle = float(c.level_loss_mwh[key.count].sum())
     return NumericRow(
         scale * delivered * survivors(c, contingency),
         1.0 / period.target_mw,
         scale * used,
         contingency.fire_offer,
         level,
+        scale * idle if key.period in may_idle(c) else 0.0,
     )
 
 
@@ -133,7 +158,7 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """The surviving fleet delivers the k largest loads of every window, for every k.
 
     sum_{surviving o, p' alive in p} a[o] min(P[o] h, E[o] soh[o,p'->p]) containers[o,p']
-        - b[o] min(P[o] h, E[o]) used[o]   (fire group of o; also written by levels over all offers)
+        - b[o] min(P[o] h, E[o]) (used[o] + energised[p] - 1)   (fire group of o; also by levels over all offers)
         >= phi R_p(k) served_mw[p] / target_mw[p]          (each row divided by phi R_p(k))
 
     Units that start late count only the steps open to them; before a slow unit runs the
@@ -151,7 +176,9 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
             terms += [(-row.used, m.tier[name, offers[row.offer].tiers[t].tier]) for t in c.reachable_tiers(row.offer)]
         if row.level is not None:
             terms += [(-loss, m.group_level[j]) for j, loss in enumerate(row.level)]
-        m.outage[row_name(c, key)] = linear(terms) >= 0
+        if row.idle:
+            terms.append((-row.idle, m.energised[periods[key.period].label]))
+        m.outage[row_name(c, key)] = linear(terms) >= -row.idle
 
 
 def row_name(c: Coefficients, key: RowKey) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).with_name("rows.txt")
 #: Families with rows of several kinds: the words that pick one of each.
 KINDS = {
     "outage": ("none", "supplier", "software", "fire_group:Alpha", "fire_group:largest", "bridge"),
-    "fire_area_energy": ("largest", "lfp"),
+    "fire_area_energy": ("largest", "zinc"),
     "exposure_limit": ("cell", "value"),
     "material_assistance": ("base", "bonus"),
 }

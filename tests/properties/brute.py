@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 from planner.case import Zone
 from planner.problem import Problem
@@ -323,6 +324,14 @@ class Brute:
                 return [part, *rest]
         return None
 
+    def _reach(self, held: list[Mask]) -> Mask:
+        """Fleets that can be split over zones: the sums of what each zone can hold."""
+        total = held[0].reshape(self.shape or (1,)).astype(float)
+        for other in held[1:]:
+            wide = fftconvolve(total, other.reshape(self.shape or (1,)).astype(float))
+            total = (wide[tuple(slice(0, n) for n in self.shape or (1,))] > 0.5).astype(float)
+        return np.asarray(total.ravel() > 0.5)
+
     def _index(self, n: NDArray[np.int64]) -> Any:
         return np.ravel_multi_index(tuple(n.T), self.shape) if self.shape else np.zeros(n.shape[:-1], int)
 
@@ -346,14 +355,15 @@ class Brute:
             flow = Flow("fire_barriers", usd, problem.periods[0].start)
             extra.append(flow.present_usd(case.timeline.decision, case.finance.discount_rate_frac))
         room = {(z, w): self._standing(zones[z], w) for z in range(len(zones)) for w in (False, True)}
-        total = cost[:, None] + np.array(extra)[None, :]
-        for flat in np.argsort(total, axis=None, kind="stable"):
+        at = self._index(n)
+        holds = np.stack([self._reach([room[z, w][0] for z, w in enumerate(wall)])[at] for wall in walls], axis=1)
+        total = np.where(holds, cost[:, None] + np.array(extra)[None, :], np.inf)
+        for flat in np.argsort(total, axis=None, kind="stable")[: int(holds.sum())]:
             v, w = np.unravel_index(flat, total.shape)
             wall = walls[int(w)]
             split = self._split(n[v], [room[z, wall[z]][0] for z in range(len(zones))])
-            if split is not None:
-                chosen = [room[z, wall[z]][1] for z in range(len(zones))]
-                yield self._plan(n[v], load[v], states[taken[v]], wall, split, chosen)
+            assert split is not None
+            yield self._plan(n[v], load[v], states[taken[v]], wall, split, [room[z, wall[z]][1] for z in range(len(zones))])
 
     def _plan(
         self,
