@@ -22,6 +22,7 @@ import pyomo.environ as pyo
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, numeric_row, row_name, seed_rows
@@ -37,12 +38,24 @@ _ROWS_PER_ROUND = 60
 #: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
 _TIGHT = 1e-4
 _MAX_ROUNDS = 200
+#: Row families of the site, left out until what is bought turns out not to fit.
+_SITE_FAMILIES = frozenset(
+    row.name
+    for row in (
+        site.placed_whole, site.one_option, site.yard_area, site.fire_area_energy, site.hazard_budget,
+        site.present_where_placed, site.present_under_option,
+    )
+)  # fmt: skip
 #: Gap of the first quick plan.
 _ROUGH_GAP = 0.015
 #: Share of the asked gap that the bound problem may leave open.
 _BOUND_GAP_SHARE = 0.3
 #: Seconds that one quick search for whole containers may take.
 _WHOLE_S = 4.0
+
+
+class DoesNotFit(Exception):
+    """What was bought without the rows of the site cannot be placed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Columns:
     placed: NDArray[np.int64]
     levels: NDArray[np.int64]
     energised: dict[int, int]
+    site: NDArray[np.int64]
 
     @classmethod
     def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
@@ -91,6 +105,7 @@ class Columns:
             np.array([compiled.index(v) for v in m.placed.values()], dtype=int),
             np.array([compiled.index(v) for v in m.group_level.values()], dtype=int),
             {p: compiled.index(m.energised[q.label]) for p, q in enumerate(periods) if q.label in m.may_idle},
+            np.array([compiled.index(v) for v in (*m.zone_option.values(), *m.present.values())], dtype=int),
         )
 
 
@@ -113,6 +128,7 @@ class Search:
     timing_s: dict[str, float] = field(default_factory=dict)
     rules: frozenset[str] = frozenset(RULES)
     allowance: int | None = None
+    site_open: bool = False
 
     def run(self, known_rows: tuple[RowKey, ...] = ()) -> Solution:
         """Solve the problem.
@@ -150,13 +166,30 @@ class Search:
 
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""
-        binary = self.compiled.integer.copy()
-        binary[self.columns.containers[self.columns.containers >= 0]] = False
-        return binary
+        return self._without(self.columns.containers)
+
+    def _purchase(self) -> NDArray[np.bool_]:
+        """The binaries of the purchase; those of the site follow from what is bought."""
+        return self.binary() & self._without(self.columns.site)
+
+    def _without(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        kept = self.compiled.integer.copy()
+        kept[columns[columns >= 0]] = False
+        return kept
 
     # -- steps ----------------------------------------------------------------------------
 
     def _steps(self) -> Solution:
+        """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
+        self.site_open = True
+        try:
+            return self._solve_all()
+        except DoesNotFit:
+            self.note("the yards bind")
+            self.site_open = False
+            return self._solve_all()
+
+    def _solve_all(self) -> Solution:
         bound, relaxed = self._timed("relaxation", self._relax)
         rough = self._timed("rough_plan", lambda: self._rough(bound))
         bound = max(bound, rough.bound)
@@ -165,6 +198,8 @@ class Search:
         bound = max(bound, fine.bound)
         relaxed = fine.x if fine.x is not None else relaxed
         best = self._timed("whole_containers", lambda: self._whole(relaxed)) if fine.x is not None else None
+        if best is None and fine.x is not None and self.site_open and not self.stop.now:
+            raise DoesNotFit
         while not self._closed(best, bound):
             last = self._timed("branch_and_bound", lambda start=best: self._full(start))
             if last.infeasible and best is None:
@@ -172,9 +207,11 @@ class Search:
             if last.infeasible:
                 raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
             bound = max(bound, last.bound)
-            best = _better(best, last)
+            before, best = best, _better(best, last)
             if self.stop.now:
                 break
+            if best is before and self.site_open and not self._closed(best, bound):
+                raise DoesNotFit
         if best is None or best.x is None:
             raise NoPlan(self.stop.interrupted)
         if bound > best.objective + FEASIBILITY * (1 + abs(best.objective)):
@@ -253,7 +290,7 @@ class Search:
 
     def _refine(self, x: FloatArray) -> Attempt | None:
         """Best fractional containers for the binaries of ``x``, with every outage row; None if there are none."""
-        with self._fixed(self.binary(), x):
+        with self._fixed(self._purchase(), x):
             run = self._new_run(np.zeros_like(self.compiled.integer))
             while True:
                 attempt = run.solve()
@@ -266,9 +303,9 @@ class Search:
 
     def _whole(self, x: FloatArray) -> Attempt | None:
         """Whole containers and placements with the binaries of ``x``: a quick plan."""
-        with self._fixed(self.binary(), x):
+        with self._fixed(self._purchase(), x):
             while True:
-                attempt = self._new_run(self._all_whole()).solve(self.gap_frac * 0.5, time_limit_s=_WHOLE_S)
+                attempt = self._new_run(self._all_whole(), site=True).solve(self.gap_frac * 0.3, time_limit_s=_WHOLE_S)
                 if attempt.x is None:
                     return None
                 plan = self._polish(attempt.x)
@@ -296,15 +333,15 @@ class Search:
 
     def _placed_whole(self, x: FloatArray) -> Attempt | None:
         """Whole placements for the containers of ``x``; None if they do not fit."""
-        with self._fixed(self.compiled.integer, x):
-            attempt = self._new_run(self._all_whole()).solve(self.gap_frac, time_limit_s=_WHOLE_S)
+        with self._fixed(self._without(self.columns.site), x):
+            attempt = self._new_run(self._all_whole(), site=True).solve(self.gap_frac, time_limit_s=_WHOLE_S)
             return attempt if attempt.x is not None else None
 
     def _polish(self, x: FloatArray) -> Attempt:
         """Whole numbers rounded and fixed, the rest solved again to full accuracy."""
         whole = self._all_whole()
         with self._fixed(whole, x):
-            run = self._new_run(np.zeros_like(whole))
+            run = self._new_run(np.zeros_like(whole), site=True)
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             attempt = run.solve(time_limit_s=60.0, after_stop=True)
             if attempt.x is None:
@@ -325,8 +362,13 @@ class Search:
         whole[self.columns.placed[self.columns.placed >= 0]] = True
         return whole
 
-    def _new_run(self, integer: NDArray[np.bool_]) -> Run:
-        run = Run(self.compiled, self.stop, self.seed, self.progress if integer.any() else None)
+    def _new_run(self, integer: NDArray[np.bool_], site: bool = False) -> Run:
+        """A solver with the problem loaded; ``site`` keeps the rows of the site in any case."""
+        problem = self.compiled
+        if self.site_open and not site:
+            names = [name.split("[")[0] for name in problem.row_names]
+            problem = problem.with_rows(np.array([name not in _SITE_FAMILIES for name in names]))
+        run = Run(problem, self.stop, self.seed, self.progress if integer.any() else None)
         run.load(integer)
         return run
 

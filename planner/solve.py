@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import highspy
 import numpy as np
@@ -100,6 +100,12 @@ class Compiled:
         self.matrix = csr_array(self.matrix[kept])
         self.row_lower, self.row_upper = self.row_lower[kept], self.row_upper[kept]
         self.row_names = [name for name, keep in zip(self.row_names, kept, strict=True) if keep]
+
+    def with_rows(self, kept: NDArray[np.bool_]) -> Compiled:
+        """The same columns with only some rows."""
+        part = replace(self)
+        part.keep_rows(kept)
+        return part
 
     def violation(self, x: FloatArray) -> float:
         """Largest violation of any row or bound, relative to the size of the row's terms."""
