@@ -50,8 +50,10 @@ _SITE_FAMILIES = frozenset(
 _ROUGH_GAP = 0.015
 #: Share of the asked gap that the bound problem may leave open.
 _BOUND_GAP_SHARE = 0.3
+#: Share of the asked gap that rows found afterwards may cost before the bound problem is solved again.
+_REPAIR_GAP_SHARE = 0.5
 #: Seconds that one quick search for whole containers may take.
-_WHOLE_S = 4.0
+_WHOLE_S = 3.0
 
 
 class DoesNotFit(Exception):
@@ -268,14 +270,24 @@ class Search:
                 return refined
 
     def _bound_problem(self, rough: Attempt) -> Attempt:
-        """The rough problem again, to a fine gap and from its solution; its bound holds even where rows are missing."""
-        attempt = self._new_run(self.binary()).solve(self.gap_frac * _BOUND_GAP_SHARE, start=rough.x)
-        if attempt.infeasible:
-            raise Infeasible
-        if attempt.x is not None and self._separate(attempt.x) is not None:
+        """The rough problem to a fine gap, until the outage rows it lacked cost little.
+
+        Its bound holds even where rows are missing.
+        """
+        start, bound = rough.x, -np.inf
+        while True:
+            attempt = self._new_run(self.binary()).solve(self.gap_frac * _BOUND_GAP_SHARE, start=start)
+            if attempt.infeasible:
+                raise Infeasible
+            bound = attempt.bound = max(bound, attempt.bound)
+            if attempt.x is None or self.stop.now or self._separate(attempt.x) is None:
+                return attempt
             refined = self._refine(attempt.x)
-            attempt.x = refined.x if refined is not None else rough.x
-        return attempt
+            if refined is not None:
+                start = refined.x
+                if refined.objective <= attempt.objective + _REPAIR_GAP_SHARE * self.gap_frac * abs(attempt.objective):
+                    refined.bound = bound
+                    return refined
 
     @contextmanager
     def _fixed(self, columns: NDArray[np.bool_], x: FloatArray) -> Iterator[None]:
