@@ -21,7 +21,8 @@ from planner.solve import Progress, Stop
 from planner.verify import verify
 from planner.waterfall import requirement_waterfall
 
-PROVED_OPTIMAL_FRAC = 1e-9
+#: Plans within this of the bound are called optimal: the solver's own tolerance, in million USD.
+PROVED_OPTIMAL_MUSD = 3e-6
 
 
 def plan(
@@ -69,14 +70,15 @@ def plan(
     found = _gather(c, search, solution, gap)
     note("verifying")
     at = time.perf_counter()
-    verdict = verify(problem, found, audit=audit)
+    with stop.catching_interrupt():  # Ctrl-C now must not lose the plan
+        verdict = verify(problem, found, audit=audit)
     timing = found.timing_s | {"verification": time.perf_counter() - at, "total": time.perf_counter() - began}
     status = found.status if verdict.passed else "unverified"
     return found.model_copy(update={"verification": verdict, "timing_s": timing, "status": status})
 
 
 def _status(solution: Solution, gap: float) -> PlanStatus:
-    if solution.gap_frac <= PROVED_OPTIMAL_FRAC:
+    if solution.cost_musd - solution.bound_musd <= PROVED_OPTIMAL_MUSD:
         return "optimal"
     if solution.gap_frac <= gap:
         return "gap_limit"
@@ -130,7 +132,7 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
     return (
         f"The length of an outage is {known}.",
         "A contingency strikes when the outage starts; power is constant over the window; dispatch is divisible.",
-        f"The fleet is charged to {reliability.reserve_frac:.0%} of usable energy before each outage and is not recharged in it.",
+        f"Before each outage the fleet holds {reliability.reserve_frac:.0%} of its usable energy; it is not recharged.",
         "On-site PV serves load directly; charging from it during an outage is not counted.",
         *problem.notes,
     )
@@ -138,12 +140,7 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
 
 def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[str, object]:
     """Versions, sizes, and the confidence of the rows behind the plan."""
-    rows = [
-        row
-        for table in problem.rows.values()
-        for row in table
-        if not hasattr(row, "offer") or row.offer in bought
-    ]
+    rows = [row for table in problem.rows.values() for row in table if not hasattr(row, "offer") or row.offer in bought]
     counts = {level: sum(r.confidence == level for r in rows) for level in CONFIDENCE_ORDER}
     return {
         "planner": version("storage-portfolio-planner"),

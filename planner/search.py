@@ -2,9 +2,9 @@
 
 1. LP relaxation with lazy outage rows.
 2. Rough plan: binaries whole, containers in fractions, a wide gap; it brings the outage rows
-   that fractional binaries hide.
-3. Whole containers and placements for the binaries of step 2.
-4. Only if the gap is still open: everything whole at once, started from the plan.
+   that fractional binaries hide, and a first whole plan.
+3. Bound problem: the same to a fine gap; then whole containers and placements for its binaries.
+4. Only if the gap is still open: whole containers and binaries at once, started from the best plan.
 
 Every dual bound counts; every kept solution is checked against all outage rows.
 """
@@ -18,26 +18,20 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-import pyomo.environ as pyo
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from planner.lazy import Columns, OutageRows
 from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import RowKey, numeric_row, row_name, seed_rows
+from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
 from planner.problem import FloatArray
-from planner.separate import Separator
-from planner.solve import FEASIBILITY, Attempt, Compiled, Infeasible, NoPlan, Progress, Run, SolverFault, Stop
+from planner.solve import (
+    BOUND_SLACK_MUSD, FEASIBILITY, Attempt, Compiled, Infeasible, NoPlan, Progress, Run, SolverFault, Stop,
+)  # fmt: skip
 
 T = TypeVar("T")
-#: Rows violated by less than this share of the requirement count as satisfied.
-ROW_TOLERANCE = 2e-8
-_ROWS_PER_ROUND = 60
-#: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
-_TIGHT = 1e-4
-_MAX_ROUNDS = 200
 #: Row families of the site, left out until what is bought turns out not to fit.
 _SITE_FAMILIES = frozenset(
     row.name
@@ -54,6 +48,8 @@ _BOUND_GAP_SHARE = 0.3
 _REPAIR_GAP_SHARE = 0.5
 #: Seconds that one quick search for whole containers may take.
 _WHOLE_S = 3.0
+#: Seconds for the last linear program of a plan, also after a stop.
+_POLISH_S = 60.0
 
 
 class DoesNotFit(Exception):
@@ -81,36 +77,6 @@ class Solution:
         return max(0.0, self.cost_musd - self.bound_musd) / max(abs(self.cost_musd), 1e-9)
 
 
-@dataclass
-class Columns:
-    """Where the variables of the model stand among the compiled columns."""
-
-    containers: NDArray[np.int64]
-    served: NDArray[np.int64]
-    tiers: dict[int, list[int]]
-    placed: NDArray[np.int64]
-    levels: NDArray[np.int64]
-    energised: dict[int, int]
-    site: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
-        """Look every variable up once."""
-        offers, periods = c.problem.offers, c.problem.periods
-        return cls(
-            np.array([compiled.index(m.containers[offers[o].offer, periods[p].label]) for o, p in c.pairs], dtype=int),
-            np.array([compiled.index(m.served_mw[p.label]) for p in periods], dtype=int),
-            {
-                o: [compiled.index(m.tier[offers[o].offer, offers[o].tiers[t].tier]) for t in c.reachable_tiers(o)]
-                for o in c.offers_used
-            },
-            np.array([compiled.index(v) for v in m.placed.values()], dtype=int),
-            np.array([compiled.index(v) for v in m.group_level.values()], dtype=int),
-            {p: compiled.index(m.energised[q.label]) for p, q in enumerate(periods) if q.label in m.may_idle},
-            np.array([compiled.index(v) for v in (*m.zone_option.values(), *m.present.values())], dtype=int),
-        )
-
-
 def _better(a: Attempt | None, b: Attempt | None) -> Attempt | None:
     """The cheaper of two plans."""
     found = [plan for plan in (a, b) if plan is not None and plan.x is not None]
@@ -129,7 +95,6 @@ class Search:
     note: Callable[[str], None] = lambda text: None
     timing_s: dict[str, float] = field(default_factory=dict)
     rules: frozenset[str] = frozenset(RULES)
-    allowance: int | None = None
     site_open: bool = False
 
     def run(self, known_rows: tuple[RowKey, ...] = ()) -> Solution:
@@ -149,21 +114,21 @@ class Search:
     def prepare(self, known_rows: tuple[RowKey, ...] = ()) -> None:
         """Build and compile the model with a few outage rows."""
         began = time.perf_counter()
-        self.rows = list(dict.fromkeys([*seed_rows(self.c), *known_rows])) if "reliability" in self.rules else []
-        self.model = assemble(self.c, self.rows, self.rules)
+        with_outages = "reliability" in self.rules
+        rows = list(dict.fromkeys([*seed_rows(self.c), *known_rows])) if with_outages else []
+        self.model = assemble(self.c, rows, self.rules)
         self.compiled = Compiled.from_pyomo(self.model)
         self.columns = Columns.of(self.model, self.c, self.compiled)
-        self.separator = Separator(self.c)
+        self.outages = OutageRows(self.c, self.columns, self.compiled, rows, with_outages)
         self.timing_s["build"] = time.perf_counter() - began
-        self.timing_s["separation"] = 0.0
 
     def relaxed_plan(self, allowance: int | None = None) -> Attempt:
         """Best plan with containers in fractions.
 
         ``allowance`` is a column that every outage row may fall short by, per unit of its requirement.
         """
-        self.allowance = allowance
-        bound, _ = self._relax()
+        self.outages.allowance = allowance
+        bound = self._relax().bound
         return self._rough(bound)
 
     def binary(self) -> NDArray[np.bool_]:
@@ -192,43 +157,54 @@ class Search:
             return self._solve_all()
 
     def _solve_all(self) -> Solution:
-        bound, relaxed = self._timed("relaxation", self._relax)
-        rough = self._timed("rough_plan", lambda: self._rough(bound))
-        bound = max(bound, rough.bound)
-        relaxed = rough.x if rough.x is not None else relaxed
+        relaxed = self._timed("relaxation", self._relax)
+        rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
+        best = self._timed("whole_containers", lambda: self._whole(rough.x, _ROUGH_GAP))
         fine = self._timed("bound_problem", lambda: self._bound_problem(rough))
-        bound = max(bound, fine.bound)
-        relaxed = fine.x if fine.x is not None else relaxed
-        best = self._timed("whole_containers", lambda: self._whole(relaxed)) if fine.x is not None else None
-        if best is None and fine.x is not None and self.site_open and not self.stop.now:
-            raise DoesNotFit
-        while not self._closed(best, bound):
-            last = self._timed("branch_and_bound", lambda start=best: self._full(start))
-            if last.infeasible and best is None:
-                raise Infeasible
-            if last.infeasible:
-                raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
-            bound = max(bound, last.bound)
-            before, best = best, _better(best, last)
-            if self.stop.now:
-                break
-            if best is before and self.site_open and not self._closed(best, bound):
-                raise DoesNotFit
+        bound = max(relaxed.bound, rough.bound, fine.bound)
+        if not self._closed(best, bound):
+            best = _better(best, self._timed("whole_containers", lambda: self._whole(fine.x, self.gap_frac * 0.3)))
+        best, bound = self._timed("branch_and_bound", lambda: self._close(best, bound))
         if best is None or best.x is None:
             raise NoPlan(self.stop.interrupted)
         if bound > best.objective + FEASIBILITY * (1 + abs(best.objective)):
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
         closed = self._closed(best, bound)
+        fractions = next(a.x for a in (fine, rough, relaxed) if a.x is not None)
+        self.timing_s["separation"] = self.outages.seconds
         return Solution(
-            best.x, best.objective, min(bound, best.objective), relaxed, self.timing_s, tuple(self.rows),
+            best.x, best.objective, min(bound, best.objective), fractions, self.timing_s, tuple(self.outages.rows),
             self.stop.interrupted and not closed, self.stop.now and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost),
         )  # fmt: skip
 
-    def _relax(self) -> tuple[float, FloatArray]:
+    def _close(self, best: Attempt | None, bound: float) -> tuple[Attempt | None, float]:
+        """Branch and bound on whole containers until the gap is closed, or time is up."""
+        if best is None and self.site_open and not self.stop.now:
+            raise DoesNotFit
+        whole_places = False
+        while not self._closed(best, bound) and not self.stop.now:
+            known = len(self.outages.rows)
+            last = self._full(best, whole_places)
+            if last.infeasible and best is None:
+                raise Infeasible
+            if last.infeasible:
+                raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
+            bound = max(bound, last.bound)
+            best = _better(best, last)
+            if self._closed(best, bound) or len(self.outages.rows) > known:
+                continue
+            if self.site_open:  # what was found cannot be placed at that cost
+                raise DoesNotFit
+            if whole_places and not self.stop.now:
+                raise SolverFault("HiGHS stopped short of the gap asked for")
+            whole_places = True
+        return best, bound
+
+    def _relax(self) -> Attempt:
         """LP relaxation, outage rows added until none is violated."""
         run = self._new_run(np.zeros_like(self.compiled.integer))
-        for _ in range(_MAX_ROUNDS):
+        while True:
             attempt = run.solve()
             if attempt.infeasible:
                 raise Infeasible
@@ -236,20 +212,11 @@ class Search:
                 raise NoPlan(self.stop.interrupted)
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
-            added = self._separate(attempt.x)
+            added = self.outages.add_violated(attempt.x)
             if added is None:
-                break
+                self.outages.drop_slack(attempt.x)
+                return attempt
             run.add_rows(*added)
-        self._drop_slack_rows(attempt.x)
-        return attempt.bound, attempt.x
-
-    def _drop_slack_rows(self, x: FloatArray) -> None:
-        """Forget outage rows that are far from tight; they come back if a solution violates them."""
-        slack = self.compiled.matrix @ x - self.compiled.row_lower
-        outage = np.array([name.startswith("outage[") for name in self.compiled.row_names])
-        kept = ~outage | (slack <= _TIGHT)
-        self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
-        self.compiled.keep_rows(kept)
 
     def _rough(self, bound: float, gap: float = _ROUGH_GAP) -> Attempt:
         """Binaries whole, containers in fractions, to a rough gap; every outage row holds in the end.
@@ -262,7 +229,7 @@ class Search:
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(attempt.bound, bound)
-            if attempt.x is None or self.stop.now or self._separate(attempt.x) is None:
+            if attempt.x is None or self.stop.now or self.outages.add_violated(attempt.x) is None:
                 return attempt
             refined = self._refine(attempt.x)
             if refined is not None and refined.objective <= attempt.objective + 2 * gap * abs(attempt.objective):
@@ -280,7 +247,7 @@ class Search:
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(bound, attempt.bound)
-            if attempt.x is None or self.stop.now or self._separate(attempt.x) is None:
+            if attempt.x is None or self.stop.now or self.outages.add_violated(attempt.x) is None:
                 return attempt
             refined = self._refine(attempt.x)
             if refined is not None:
@@ -308,66 +275,68 @@ class Search:
                 attempt = run.solve()
                 if attempt.x is None:
                     return None
-                added = self._separate(attempt.x)
+                added = self.outages.add_violated(attempt.x)
                 if added is None:
                     return attempt
                 run.add_rows(*added)
 
-    def _whole(self, x: FloatArray) -> Attempt | None:
+    def _whole(self, x: FloatArray | None, gap: float) -> Attempt | None:
         """Whole containers and placements with the binaries of ``x``: a quick plan."""
+        if x is None:
+            return None
         with self._fixed(self._purchase(), x):
             while True:
-                attempt = self._new_run(self._all_whole(), site=True).solve(self.gap_frac * 0.3, time_limit_s=_WHOLE_S)
-                if attempt.x is None:
-                    return None
+                attempt = self._new_run(self._all_whole(), site=True).solve(gap, time_limit_s=_WHOLE_S)
                 plan = self._polish(attempt.x)
-                if self._separate(plan.x) is None:
+                if plan is None or plan.x is None or self.outages.add_violated(plan.x) is None:
                     return plan
 
-    def _full(self, best: Attempt | None) -> Attempt:
-        """Whole containers at once, placements in fractions; a valid bound even where rows are missing.
+    def _full(self, best: Attempt | None, whole_places: bool) -> Attempt:
+        """Whole containers and binaries at once; a valid bound even where rows are missing.
 
         Whole placements would add hundreds of interchangeable columns and almost never cost anything:
-        they are found afterwards, with the containers fixed, or else together with them.
+        unless asked for, they are found afterwards with the containers fixed, or else together with them.
         """
-        attempt = self._new_run(self.compiled.integer).solve(
-            self.gap_frac * 0.98, start=best.x if best is not None else None
-        )
+        whole = self._all_whole() if whole_places else self.compiled.integer
+        start = best.x if best is not None else None
+        attempt = self._new_run(whole).solve(self.gap_frac * 0.98, start=start)
         if attempt.x is None:
             return attempt
-        placed = self._placed_whole(attempt.x)
-        plan = self._polish(placed.x) if placed is not None else None
-        if plan is None or self._separate(plan.x) is not None:
+        plan = self._polish(self._placed_whole(attempt.x))
+        if plan is None or plan.x is None or self.outages.add_violated(plan.x) is not None:
             self._refine(attempt.x)
-            plan = self._whole(attempt.x) or Attempt(None, np.inf, -np.inf, False)
+            plan = self._whole(attempt.x, self.gap_frac * 0.3) or Attempt(None, np.inf, -np.inf, False)
         plan.bound = attempt.bound
         return plan
 
-    def _placed_whole(self, x: FloatArray) -> Attempt | None:
+    def _placed_whole(self, x: FloatArray) -> FloatArray | None:
         """Whole placements for the containers of ``x``; None if they do not fit."""
         with self._fixed(self._without(self.columns.site), x):
-            attempt = self._new_run(self._all_whole(), site=True).solve(self.gap_frac, time_limit_s=_WHOLE_S)
-            return attempt if attempt.x is not None else None
+            return self._new_run(self._all_whole(), site=True).solve(self.gap_frac, time_limit_s=_WHOLE_S).x
 
-    def _polish(self, x: FloatArray) -> Attempt:
-        """Whole numbers rounded and fixed, the rest solved again to full accuracy."""
+    def _polish(self, x: FloatArray | None) -> Attempt | None:
+        """Whole numbers rounded and fixed, the rest solved again to full accuracy; None for None."""
+        if x is None:
+            return None
         whole = self._all_whole()
         with self._fixed(whole, x):
             run = self._new_run(np.zeros_like(whole), site=True)
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
-            attempt = run.solve(time_limit_s=60.0, after_stop=True)
-            if attempt.x is None:
-                raise SolverFault("a solution of HiGHS does not survive rounding to whole containers")
-            attempt.x = np.where(whole, np.round(x), attempt.x)
-            broken = self.compiled.violation(attempt.x)
-            if broken > FEASIBILITY:
-                raise SolverFault(f"a solution of HiGHS violates a row by {broken:.2g}")
-            return attempt
+            attempt = run.solve(time_limit_s=_POLISH_S, after_stop=True)
+        if attempt.x is None:
+            raise SolverFault("a solution of HiGHS does not survive rounding to whole containers")
+        attempt.x = np.where(whole, np.round(x), attempt.x)
+        broken = self.compiled.violation(attempt.x)
+        if broken > FEASIBILITY:
+            raise SolverFault(f"a solution of HiGHS violates a row by {broken:.2g}")
+        return attempt
 
     # -- pieces ---------------------------------------------------------------------------
 
     def _closed(self, best: Attempt | None, bound: float) -> bool:
-        return best is not None and best.objective - bound <= self.gap_frac * max(abs(best.objective), 1e-9)
+        if best is None:
+            return False
+        return best.objective - bound <= self.gap_frac * abs(best.objective) + 2 * BOUND_SLACK_MUSD
 
     def _all_whole(self) -> NDArray[np.bool_]:
         whole = self.compiled.integer.copy()
@@ -383,64 +352,6 @@ class Search:
         run = Run(problem, self.stop, self.seed, self.progress if integer.any() else None)
         run.load(integer)
         return run
-
-    def _separate(self, x: FloatArray) -> tuple[csr_array, FloatArray, FloatArray] | None:
-        """Add the violated outage rows of ``x`` to the problem; None if there are none."""
-        if "reliability" not in self.rules:
-            return None
-        began = time.perf_counter()
-        values = np.append(x, 0.0)
-        short = 0.0 if self.allowance is None else float(x[self.allowance])
-        used = np.zeros(len(self.c.problem.offers))
-        for o, tiers in self.columns.tiers.items():
-            used[o] = min(1.0, sum(values[j] for j in tiers))
-        energised = np.ones(len(self.c.problem.periods))
-        for p, j in self.columns.energised.items():
-            energised[p] = values[j]
-        found = self.separator.violated(
-            values[self.columns.containers],
-            values[self.columns.served],
-            used,
-            values[self.columns.levels],
-            energised,
-            ROW_TOLERANCE + short,
-        )
-        known = set(self.rows)
-        fresh = [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
-        self.timing_s["separation"] += time.perf_counter() - began
-        if not fresh:
-            return None
-        matrix = self._matrix(fresh)
-        lower = np.array([-numeric_row(self.c, key).idle for key in fresh])
-        upper = np.full(len(fresh), np.inf)
-        self.rows += fresh
-        self.compiled.add_rows(matrix, lower, upper, [f"outage[{','.join(row_name(self.c, k))}]" for k in fresh])
-        return matrix, lower, upper
-
-    def _matrix(self, keys: list[RowKey]) -> csr_array:
-        """The rows as a sparse matrix over the compiled columns."""
-        data, columns, starts = [], [], [0]
-        for key in keys:
-            row = numeric_row(self.c, key)
-            kept = np.flatnonzero((row.pair != 0.0) & (self.columns.containers >= 0))
-            data += [row.pair[kept], [-row.served]]
-            columns += [self.columns.containers[kept], [self.columns.served[key.period]]]
-            if row.offer is not None and row.used:
-                tiers = self.columns.tiers[row.offer]
-                data.append([-row.used] * len(tiers))
-                columns.append(tiers)
-            if row.level is not None:
-                data.append(-row.level)
-                columns.append(self.columns.levels)
-            if row.idle:
-                data.append([-row.idle])
-                columns.append([self.columns.energised[key.period]])
-            if self.allowance is not None:
-                data.append([1.0])
-                columns.append([self.allowance])
-            starts.append(sum(len(part) for part in data))
-        shape = (len(keys), len(self.compiled.cost))
-        return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)
 
     def _timed(self, step: str, work: Callable[[], T]) -> T:
         began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
@@ -95,7 +96,7 @@ class Separator:
             if known is None or known.amount < found.amount:
                 worst[int(q), int(p)] = found
 
-    def _by_offer(self, weights: FloatArray, containers: FloatArray, active: FloatArray) -> FloatArray:
+    def _by_offer(self, weights: FloatArray, containers: FloatArray, active: NDArray[np.int64]) -> FloatArray:
         """Sum of weight x containers per offer; weights (active, P, M) -> (O, P, M)."""
         totals = np.zeros((len(self.c.problem.offers), *weights.shape[1:]))
         np.add.at(totals, self.c.pair_offer[active], weights * containers[active][:, None, None])
@@ -103,7 +104,7 @@ class Separator:
 
     def _margins(
         self,
-        counts: FloatArray,
+        counts: NDArray[np.int64],
         containers: FloatArray,
         load: FloatArray,
         used: FloatArray,

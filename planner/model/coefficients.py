@@ -117,10 +117,7 @@ class Coefficients:
         zones = self.problem.case.site.zones
         return np.array(
             [
-                [
-                    z.fire_areas * yard.fire_area_cap_mwh(self.problem, o, z) if o.is_storage else np.inf
-                    for z in zones
-                ]
+                [z.fire_areas * yard.fire_area_cap_mwh(self.problem, o, z) if o.is_storage else np.inf for z in zones]
                 for o in self.problem.offers
             ]
         )
@@ -247,7 +244,7 @@ class Coefficients:
         """Hours of each count vector that an offer may serve, shape (O, M)."""
         dt = self.problem.dt_h
         hours = [self.requirement.steps_open_to(d.first_step) * dt - d.rest_h for d in self.delays]
-        return np.maximum(0.0, np.array(hours, dtype=float))
+        return np.asarray(np.maximum(0.0, np.array(hours, dtype=float)))
 
     def delivered_mwh(self, period: int, count: int) -> FloatArray:
         """What one container of each pair delivers against one count vector, shape (pairs,)."""
@@ -268,7 +265,7 @@ class Coefficients:
     def fire_loss_mwh(self) -> FloatArray:
         """What the largest fire group of an offer would have delivered, new and all available; (O, M)."""
         reach = self.power_mw[:, None] * self.open_hours
-        return self.fire_groups[:, None] * np.minimum(reach, self.energy_mwh[:, None])
+        return np.asarray(self.fire_groups[:, None] * np.minimum(reach, self.energy_mwh[:, None]), dtype=float)
 
     @cached_property
     def group_levels(self) -> list[tuple[int, ...]]:
@@ -357,8 +354,9 @@ class Coefficients:
     def holds_in(self, contingency: Contingency) -> BoolArray:
         """Periods in which a contingency must be survived, shape (P,)."""
         since = self.problem.case.reliability.contingencies_from
-        always = since is None or contingency.kind in ("none", "fire_group")
-        return np.array([always or p.start >= since for p in self.problem.periods])
+        if since is None or contingency.kind in ("none", "fire_group"):
+            return np.ones(len(self.problem.periods), dtype=bool)
+        return np.array([p.start >= since for p in self.problem.periods])
 
     # -- policy and money ---------------------------------------------------------------
 
@@ -390,9 +388,7 @@ class Coefficients:
 
     def reachable_tiers(self, o: int) -> list[int]:
         """Price tiers whose volume this buyer can reach at all."""
-        total = sum(
-            int(self.largest_delivery[i]) * self.nameplate_mwh[o] for i in np.flatnonzero(self.pair_offer == o)
-        )
+        total = sum(int(self.largest_delivery[i]) * self.nameplate_mwh[o] for i in np.flatnonzero(self.pair_offer == o))
         return [t for t, tier in enumerate(self.problem.offers[o].tiers) if tier.from_mwh <= total + 1e-9]
 
     @cached_property
@@ -404,7 +400,9 @@ class Coefficients:
             period = problem.periods[p]
             phase = self.phase[p]
             for t in self.reachable_tiers(o):
-                cost = finance.container_cost(problem, problem.offers[o], period, problem.offers[o].tiers[t].discount_frac)
+                cost = finance.container_cost(
+                    problem, problem.offers[o], period, problem.offers[o].tiers[t].discount_frac
+                )
                 paid = finance.discount(problem, period.start + finance.CREDIT_LAG_MONTHS)
                 for state in self.states(o, p):
                     rate = 0.0

@@ -26,7 +26,7 @@ def factory_output(m: pyo.ConcreteModel, c: Coefficients) -> None:
     m.factory_output = pyo.Constraint(pyo.Any)
     by_factory: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for o, p in c.pairs:
-        for f in {problem.offers[o].cell_factory, problem.offers[o].assembly_plant}:
+        for f in dict.fromkeys((problem.offers[o].cell_factory, problem.offers[o].assembly_plant)):
             by_factory.setdefault((f, p), []).append((o, p))
     for (f, p), pairs in by_factory.items():
         label = problem.periods[p].label

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """State of health by hand."""
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ def test_payments_at_their_dates() -> None:
     """
     problem = plain(rate=0.067)
     split = lean(
-        offers=("Alpha",), offer_changes={"Alpha": {"lithium_pass_through_frac": 0.0}}, finance__discount_rate_frac=0.067
+        offers=("Alpha",),
+        offer_changes={"Alpha": {"lithium_pass_through_frac": 0.0}},
+        finance__discount_rate_frac=0.067,
     )
     factor = 0.23 * 1.067 ** (-5 / 12) + 0.61 * 1.067 ** (-23 / 12) + 0.16 * 1.067 ** (-29 / 12)
     assert items(problem)["equipment"] == pytest.approx(662_500 * 1.067 ** (-23 / 12))
@@ -143,7 +145,14 @@ def test_power_price_and_what_is_included() -> None:
     problem = lean(offers=("Gen",), finance__discount_rate_frac=0.0)
     got = items(problem)
     assert got["equipment"] == pytest.approx(2_507_000)
-    assert got["freight"] == got["power_conversion"] == got["balance_of_plant"] == got["epc"] == got["standby_energy"] == 0.0
+    assert (
+        got["freight"]
+        == got["power_conversion"]
+        == got["balance_of_plant"]
+        == got["epc"]
+        == got["standby_energy"]
+        == 0.0
+    )
     assert got["installation"] == pytest.approx(5 * 2300 + 0.013 * 2_507_000)
     assert got["fuel"] == pytest.approx(3337)
 
@@ -195,7 +204,8 @@ def test_most_specific_cost_row() -> None:
     keys = [("*", "*"), ("*", "CN"), ("lfp", "*"), ("lfp", "CN")]
     for n in range(1, 5):
         rows = tuple(
-            CostRow(cost="freight_usd_per_t", chemistry=c, origin=o, value=11.0 + i, **STAMP) for i, (c, o) in enumerate(keys[:n])
+            CostRow(cost="freight_usd_per_t", chemistry=c, origin=o, value=11.0 + i, **STAMP)
+            for i, (c, o) in enumerate(keys[:n])
         )
         table = replace(problem, tables=replace(problem.tables, costs=rows))
         assert cost_row(table, "freight_usd_per_t", "lfp", "CN") == 10.0 + n

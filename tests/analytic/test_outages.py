@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Requirement curves, delays and availability of hand-made loads; each docstring is the derivation."""
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def test_pv_is_taken_off_before_the_curve() -> None:
     assert requirement(half, set()).mwh[:, 1] == pytest.approx([4.5675, 9.135])
 
 
-@pytest.mark.parametrize(("fleet", "p", "least", "share"), [(2, 0.9, 0.95, 1 / 2), (2, 0.9, 0.8, 1.0), (3, 0.9, 0.95, 2 / 3)])
+@pytest.mark.parametrize(
+    ("fleet", "p", "least", "share"), [(2, 0.9, 0.95, 1 / 2), (2, 0.9, 0.8, 1.0), (3, 0.9, 0.95, 2 / 3)]
+)
 def test_safe_availability(fleet: int, p: float, least: float, share: float) -> None:
     """Binomial by hand at p = 0.9.
 

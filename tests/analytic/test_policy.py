@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Content ratios, credit rates and bans by hand; the IRS table is the shipped one."""
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def irs() -> Problem:
     return load_case("tiny")
 
 
-def box(problem: Problem, us: tuple[str, ...] = ALL, barred: tuple[str, ...] = (), present: tuple[str, ...] = ALL) -> Any:
+def box(
+    problem: Problem, us: tuple[str, ...] = ALL, barred: tuple[str, ...] = (), present: tuple[str, ...] = ALL
+) -> Any:
     """An offer with the given components US-made, prohibited, present."""
     parts = {
         n: Component(present=n in present, us_made=n in us, prohibited="yes" if n in barred else "no") for n in ALL
@@ -124,7 +127,12 @@ def test_thresholds_by_construction_start(irs: Problem) -> None:
         assert macr_threshold(irs, phase(f"{year}-12")) == least
     assert domestic_threshold(irs, phase("2026-12")) == 0.50
     assert domestic_threshold(irs, phase("2027-01")) == 0.55
-    assert [credit_value(irs, "available_frac", M(f"{y}-06")) for y in (2033, 2034, 2035, 2036)] == [1.0, 0.75, 0.5, 0.0]
+    assert [credit_value(irs, "available_frac", M(f"{y}-06")) for y in (2033, 2034, 2035, 2036)] == [
+        1.0,
+        0.75,
+        0.5,
+        0.0,
+    ]
 
 
 def test_credit_rates_of_the_small_tables() -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Dates, factory output and admissibility by hand."""
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def test_when_containers_count() -> None:
     problem = lean()
     old = problem.offers[0].model_copy(update={"design_life_yr": 3.9})
     rows = ramp(
-        ("2029-01", "2030-01", 7.3, 0.0, 31.0), ("2030-01", "2032-11", 7.3, 0.0, 31.0), ("2030-01", "2032-12", 7.3, 0.0, 31.0)
+        ("2029-01", "2030-01", 7.3, 0.0, 31.0),
+        ("2030-01", "2032-11", 7.3, 0.0, 31.0),
+        ("2030-01", "2032-12", 7.3, 0.0, 31.0),
     )
     assert [counts_in(old, rows[0], p) for p in rows] == [True, True, False]
     assert not counts_in(old, rows[1], rows[0])

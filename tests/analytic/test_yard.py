@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Areas, setbacks and fire rules by hand."""
 
 from __future__ import annotations

@@ -94,11 +94,14 @@ def both(*parts: Overrides) -> Overrides:
 
 
 #: Strong boxes and cheap generators, which serve the later steps.
-GENS: Overrides = {"offer_changes": {"Gen": {"price": {2029: 41.0}}, "Alpha": {"power_mw": 3.7}}, "firm__min_outage_h": 1.5}
+GENS: Overrides = {
+    "offer_changes": {"Gen": {"price": {2029: 41.0}}, "Alpha": {"power_mw": 3.7}},
+    "firm__min_outage_h": 1.5,
+}
 LATE = ramp(("2029-01", "2030-01", 7.3, 4.1, 5.9), ("2030-01", "2034-01", 13.9, 4.1, 31.0))
 SHORT_LIFE = {
-    "periods": ramp(("2029-01", "2030-01", 7.3, 4.1, 31.0), ("2030-01", "2032-01", 13.9, 13.9, 31.0)),
-    **both(alpha(design_life_yr=2.2)), "offers": ("Alpha", "Beta"),
+    "periods": ramp(("2029-01", "2030-01", 11.3, 4.1, 31.0), ("2030-01", "2032-01", 13.9, 4.1, 31.0)),
+    "offer_changes": {"Alpha": {"design_life_yr": 2.2, "price": {2029: 61.0}}}, "offers": ("Alpha", "Beta"),
 }  # fmt: skip
 ORDER_FIRST = [{"at": "order", "share_frac": 0.83}, {"at": "delivery", "share_frac": 0.17}]
 PHASE = LEAN["policy__phases"][0]
@@ -224,6 +227,7 @@ for _cost in (
         {}, {"tables": {"costs": tuple(r.model_copy(update={"value": abs(r.value) * 1.7}) if r.cost == _cost else r for r in full_tables()["costs"])}}, DEARER,
     )  # fmt: skip
 
+
 @cache
 def _unchanged() -> Plan:
     return _solved(lean())
@@ -281,7 +285,9 @@ def test_features_move_orders_states_and_places() -> None:
     """Cost is not all: a fleet, a credit state, a wall, a place and a served load change too."""
     free = _unchanged()
     floor = _solved(lean(policy__domestic_floor_frac=0.61))
-    assert {(o.offer, o.period, o.containers) for o in free.orders} != {(o.offer, o.period, o.containers) for o in floor.orders}
+    assert {(o.offer, o.period, o.containers) for o in free.orders} != {
+        (o.offer, o.period, o.containers) for o in floor.orders
+    }
     assert _solved(lean(**credit("domestic_threshold_frac", 0.93))).credit_state != free.credit_state
     open_yard = _solved(lean(**yard(distance_to_hall_m=21.0)))
     walled = _solved(lean(**both(yard(), {"load__delay_usd_per_mw_yr": 9e7})))

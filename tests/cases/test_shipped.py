@@ -16,15 +16,17 @@ def test_tiny_by_hand() -> None:
     block-a gives 2 MW and 4 MWh for 100 USD/kWh x 4000 kWh = 400,000 USD; block-b 3 MW and 6 MWh for 570,000 USD.
     Both last two hours, so power is all: 2 a + 3 b >= 10 at least cost of 400 a + 570 b (thousand USD).
     b = 0: a = 5, 2000. b = 1: a = 4 (2 x 4 + 3 = 11), 2170. b = 2: a = 2 (4 + 6 = 10), 1940. b = 3: a = 1, 2110.
-    b = 4: 2280. So two of each: 1.94 million USD, no discounting, no other layer.
+    b = 4: 2280. So two of each: 1.94 million USD, no discounting, no other layer but qualifying
+    the one supplier, 0.8 million USD in the shipped table: 2.74.
     """
     problem = load_case("tiny")
     found = plan(problem, gap_frac=0.0)
-    assert found.cost_musd == pytest.approx(1.94, abs=1e-9)
+    assert found.cost_musd == pytest.approx(2.74, abs=1e-9)
     assert {o.offer: o.containers for o in found.orders} == {"block-a": 2, "block-b": 2}
     assert found.required_mwh == pytest.approx(20.0)
     assert found.served_mw == {"2028": 10.0}
-    assert {k: v for k, v in found.cost_breakdown_musd.items() if abs(v) > 1e-12} == {"equipment": pytest.approx(1.94)}
+    items = {k: v for k, v in found.cost_breakdown_musd.items() if abs(v) > 1e-12}
+    assert items == {"equipment": pytest.approx(1.94), "qualification": pytest.approx(0.8)}
     assert found.verification is not None
     assert found.verification.passed
 
@@ -42,7 +44,7 @@ def test_tiny_by_hand() -> None:
     ],
 )
 def test_tiny_variants_by_hand(override: str, cost: float) -> None:
-    assert plan(load_case("tiny", [override]), gap_frac=0.0).cost_musd == pytest.approx(cost, abs=1e-9)
+    assert plan(load_case("tiny", [override]), gap_frac=0.0).cost_musd == pytest.approx(cost + 0.8, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", shipped_cases())

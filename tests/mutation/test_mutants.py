@@ -33,7 +33,9 @@ from tests.properties.brute import Brute
 from tests.properties.questions import BASE_TIER, CALM, full_tables, lean, output_row, ramp
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
-FEW = tuple(output_row(f, gwh) for f, gwh in (("A-cells", 0.131), ("A-plant", 0.131), ("B-works", 0.071), ("G-plant", 0.9)))
+FEW = tuple(
+    output_row(f, gwh) for f, gwh in (("A-cells", 0.131), ("A-plant", 0.131), ("B-works", 0.071), ("G-plant", 0.9))
+)
 LOW_FLOORS = ramp(("2029-01", "2030-01", 7.3, 1.1, 31.0), ("2030-01", "2034-01", 13.9, 1.7, 31.0))
 SMALL: dict[str, Any] = {"offers": ("Alpha", "Beta"), "tables": {"factory_output": FEW}, "periods": LOW_FLOORS}
 

@@ -95,7 +95,8 @@ class Brute:
         for p in range(len(problem.periods)):
             for factory in sorted({f for o in problem.offers for f in (o.cell_factory, o.assembly_plant)}):
                 uses = [
-                    self._booked(o) * (q == p and factory in (problem.offers[o].cell_factory, problem.offers[o].assembly_plant))
+                    self._booked(o)
+                    * (q == p and factory in (problem.offers[o].cell_factory, problem.offers[o].assembly_plant))
                     for o, q in self.pairs
                 ]
                 if any(uses):
@@ -269,7 +270,9 @@ class Brute:
         out = {}
         for o, offer in enumerate(self.problem.offers):
             mwh = n[self.offer_of == o].sum() * offer.energy_nameplate_dc_mwh
-            out[offer.offer] = max((t for t in offer.tiers if t.from_mwh <= mwh + SLACK), key=lambda t: t.discount_frac).tier
+            out[offer.offer] = max(
+                (t for t in offer.tiers if t.from_mwh <= mwh + SLACK), key=lambda t: t.discount_frac
+            ).tier
         return out
 
     # -- zones -------------------------------------------------------------------------------
@@ -363,7 +366,9 @@ class Brute:
             wall = walls[int(w)]
             split = self._split(n[v], [room[z, wall[z]][0] for z in range(len(zones))])
             assert split is not None
-            yield self._plan(n[v], load[v], states[taken[v]], wall, split, [room[z, wall[z]][1] for z in range(len(zones))])
+            yield self._plan(
+                n[v], load[v], states[taken[v]], wall, split, [room[z, wall[z]][1] for z in range(len(zones))]
+            )
 
     def _plan(
         self,
@@ -383,7 +388,9 @@ class Brute:
             area = usable_m2(self.book, zone, barrier, level)
             options.append(ZoneChoice(zone=zone.zone, barrier=barrier, setback_m=level, usable_m2=area))
             spots += [
-                Placement(offer=k[0], year=year_of(problem.periods[p].start), period=k[1], zone=zone.zone, containers=int(c))
+                Placement(
+                    offer=k[0], year=year_of(problem.periods[p].start), period=k[1], zone=zone.zone, containers=int(c)
+                )
                 for k, (_, p), c in zip(name, self.pairs, part, strict=True)
                 if c
             ]

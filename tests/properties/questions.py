@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Small planning questions that the whole planner can answer, on top of ``tests.small``.
 
 ``tests.small`` needs no solver and leaves out what only the model reads: a first price tier
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalogue import FadeRow, FactoryOutputRow, FireRuleRow, LithiumRow
+from planner.catalogue import FactoryOutputRow, FadeRow, FireRuleRow, LithiumRow
 from planner.problem import Period, Problem, Tier
 from planner.units import parse_month
 from tests.small import OFFERS, small_problem, small_tables
@@ -25,11 +24,21 @@ CALM = dict.fromkeys(("supplier", "cell_maker", "cell_factory", "country", "chem
 
 def fire_row(rule: str, value: float, chemistry: str = "*", **fields: str) -> FireRuleRow:
     """One fire rule of ``common``, unless told otherwise."""
-    keys = {"profile": "common", "zone_type": "*", "evidence": "*", "barrier": "*", "edition": "e", "section": "1", "tag": "A"}
+    keys = {
+        "profile": "common",
+        "zone_type": "*",
+        "evidence": "*",
+        "barrier": "*",
+        "edition": "e",
+        "section": "1",
+        "tag": "A",
+    }
     return FireRuleRow(rule=rule, chemistry=chemistry, value=value, **{**keys, **fields}, **STAMP)  # type: ignore[arg-type]
 
 
-def output_row(factory: str, gwh: float, year: int = 2029, committed: float = 0.3, obtainable: float = 0.4) -> FactoryOutputRow:
+def output_row(
+    factory: str, gwh: float, year: int = 2029, committed: float = 0.3, obtainable: float = 0.4
+) -> FactoryOutputRow:
     """Output of a factory in one year."""
     return FactoryOutputRow(
         factory=factory, year=year, capacity_gwh=gwh, committed_frac=committed, obtainable_frac=obtainable, **STAMP

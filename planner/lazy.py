@@ -1,0 +1,151 @@
+"""Outage rows added only when a solution violates them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyomo.environ as pyo
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from planner.model.coefficients import Coefficients
+from planner.model.reliability import RowKey, numeric_row, row_name
+from planner.problem import FloatArray
+from planner.separate import Separator
+from planner.solve import Compiled
+
+#: Rows violated by less than this share of the requirement count as satisfied.
+ROW_TOLERANCE = 2e-8
+_ROWS_PER_ROUND = 60
+#: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
+_TIGHT = 1e-4
+
+Rows = tuple[csr_array, FloatArray, FloatArray]
+
+
+@dataclass
+class Columns:
+    """Where the variables of the model stand among the compiled columns."""
+
+    containers: NDArray[np.int64]
+    served: NDArray[np.int64]
+    tiers: dict[int, list[int]]
+    placed: NDArray[np.int64]
+    levels: NDArray[np.int64]
+    energised: dict[int, int]
+    site: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
+        """Look every variable up once."""
+        offers, periods = c.problem.offers, c.problem.periods
+        return cls(
+            np.array([compiled.index(m.containers[offers[o].offer, periods[p].label]) for o, p in c.pairs], dtype=int),
+            np.array([compiled.index(m.served_mw[p.label]) for p in periods], dtype=int),
+            {
+                o: [compiled.index(m.tier[offers[o].offer, offers[o].tiers[t].tier]) for t in c.reachable_tiers(o)]
+                for o in c.offers_used
+            },
+            np.array([compiled.index(v) for v in m.placed.values()], dtype=int),
+            np.array([compiled.index(v) for v in m.group_level.values()], dtype=int),
+            {p: compiled.index(m.energised[q.label]) for p, q in enumerate(periods) if q.label in m.may_idle},
+            np.array([compiled.index(v) for v in (*m.zone_option.values(), *m.present.values())], dtype=int),
+        )
+
+
+class OutageRows:
+    """The outage rows of one compiled problem: those it has, and those a solution lacks.
+
+    Parameters
+    ----------
+    c, columns, compiled
+        The problem, where its variables stand, and the arrays that new rows are appended to.
+    rows
+        Outage rows that the compiled problem already has, in its order.
+    active
+        False when the outage rules are left out altogether (to explain infeasibility).
+    """
+
+    def __init__(
+        self, c: Coefficients, columns: Columns, compiled: Compiled, rows: list[RowKey], active: bool = True
+    ) -> None:
+        self.c, self.columns, self.compiled, self.rows, self.active = c, columns, compiled, rows, active
+        self.separator = Separator(c)
+        self.seconds = 0.0
+        #: Column that every row may fall short by, per unit of its requirement; only to explain infeasibility.
+        self.allowance: int | None = None
+
+    def add_violated(self, x: FloatArray) -> Rows | None:
+        """Append the violated outage rows of ``x`` to the problem and return them; None if there are none."""
+        if not self.active:
+            return None
+        began = time.perf_counter()
+        fresh = self._violated(x)
+        self.seconds += time.perf_counter() - began
+        if not fresh:
+            return None
+        matrix = self._matrix(fresh)
+        lower = np.array([-numeric_row(self.c, key).idle for key in fresh])
+        upper = np.full(len(fresh), np.inf)
+        self.rows += fresh
+        self.compiled.add_rows(matrix, lower, upper, [f"outage[{','.join(row_name(self.c, k))}]" for k in fresh])
+        return matrix, lower, upper
+
+    def drop_slack(self, x: FloatArray) -> None:
+        """Forget outage rows that are far from tight; they come back if a solution violates them."""
+        slack = self.compiled.matrix @ x - self.compiled.row_lower
+        outage = np.array([name.startswith("outage[") for name in self.compiled.row_names])
+        kept = ~outage | (slack <= _TIGHT)
+        self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
+        self.compiled.keep_rows(kept)
+
+    def _violated(self, x: FloatArray) -> list[RowKey]:
+        """The worst violated rows that the problem does not have."""
+        values = np.append(x, 0.0)  # column -1 stands for variables that are in no row
+        short = 0.0 if self.allowance is None else float(x[self.allowance])
+        used = np.zeros(len(self.c.problem.offers))
+        for o, tiers in self.columns.tiers.items():
+            used[o] = min(1.0, float(values[tiers].sum()))
+        energised = np.ones(len(self.c.problem.periods))
+        for p, j in self.columns.energised.items():
+            energised[p] = values[j]
+        found = self.separator.violated(
+            values[self.columns.containers],
+            values[self.columns.served],
+            used,
+            values[self.columns.levels],
+            energised,
+            ROW_TOLERANCE + short,
+        )
+        known = set(self.rows)
+        return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
+
+    def _matrix(self, keys: list[RowKey]) -> csr_array:
+        """The rows as a sparse matrix over the compiled columns."""
+        data: list[FloatArray] = []
+        columns: list[NDArray[np.int64]] = []
+        starts = [0]
+
+        def put(values: FloatArray | list[float], at: NDArray[np.int64] | list[int]) -> None:
+            data.append(np.asarray(values, dtype=float))
+            columns.append(np.asarray(at, dtype=np.int64))
+
+        for key in keys:
+            row = numeric_row(self.c, key)
+            kept = np.flatnonzero((row.pair != 0.0) & (self.columns.containers >= 0))
+            put(row.pair[kept], self.columns.containers[kept])
+            put([-row.served], [self.columns.served[key.period]])
+            if row.offer is not None and row.used:
+                tiers = self.columns.tiers[row.offer]
+                put([-row.used] * len(tiers), tiers)
+            if row.level is not None:
+                put(-row.level, self.columns.levels)
+            if row.idle:
+                put([-row.idle], [self.columns.energised[key.period]])
+            if self.allowance is not None:
+                put([1.0], [self.allowance])
+            starts.append(sum(len(part) for part in data))
+        shape = (len(keys), len(self.compiled.cost))
+        return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)
