@@ -28,7 +28,16 @@ from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
 from planner.problem import FloatArray
 from planner.solve import (
-    BOUND_SLACK_MUSD, FEASIBILITY, Attempt, Compiled, Infeasible, NoPlan, Progress, Run, SolverFault, Stop,
+    BOUND_SLACK_MUSD,
+    FEASIBILITY,
+    Attempt,
+    Compiled,
+    Infeasible,
+    NoPlan,
+    Progress,
+    Run,
+    SolverFault,
+    Stop,
 )  # fmt: skip
 
 T = TypeVar("T")
