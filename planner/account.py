@@ -54,8 +54,9 @@ def content_frac(c: Coefficients, d: Decision, ratio: FloatArray) -> dict[str, f
     storage = np.array([o.is_storage for o in c.problem.offers])
     weight = d.containers * (c.nameplate_mwh * storage)[:, None]
     found: dict[str, float | None] = {}
+    phase_of = [policy.construction_phase(c.problem, period) for period in c.problem.periods]
     for h, phase in enumerate(c.problem.case.policy.phases):
-        part = weight[:, [p for p, phase_of in enumerate(c.phase) if phase_of == h]].sum(axis=1)
+        part = weight[:, [p for p, index in enumerate(phase_of) if index == h]].sum(axis=1)
         found[phase.phase] = float(ratio @ part / part.sum()) if part.sum() > 0 else None
     whole = weight.sum(axis=1)
     found["all"] = float(ratio @ whole / whole.sum()) if whole.sum() > 0 else None

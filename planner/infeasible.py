@@ -25,6 +25,7 @@ REFUSALS = {
     "lead_time": "lead times against the decision date",
     "validity": "validity of the quotes",
     "site": "what the site can host",
+    "strict": "fire rules from memory are refused (fire.strict)",
 }
 _EASE_LIMIT = 1000.0
 

@@ -19,16 +19,18 @@ def credit_value(problem: Problem, parameter: str, construction_start: int) -> f
     return max(rows, key=lambda r: r.since).value if rows else 0.0
 
 
-def credit_phase(problem: Problem, period: Period) -> int | None:
-    """Index of the construction phase whose credit a delivery in ``period`` can earn."""
-    policy = problem.case.policy
-    if policy.monetisation == "none":
-        return None
-    for index, phase in enumerate(policy.phases):
+def construction_phase(problem: Problem, period: Period) -> int | None:
+    """Index of the construction phase that a delivery in ``period`` belongs to, while continuity holds."""
+    for index, phase in enumerate(problem.case.policy.phases):
         if period.start < phase.deliveries_until:
             continuous = period.start - phase.construction_start <= CONTINUITY_MONTHS
             return index if continuous else None
     return None
+
+
+def credit_phase(problem: Problem, period: Period) -> int | None:
+    """Index of the construction phase whose credit a delivery in ``period`` can earn; None without credits."""
+    return None if problem.case.policy.monetisation == "none" else construction_phase(problem, period)
 
 
 def credit_rate(problem: Problem, phase: Phase, state: str) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner import policy
+from planner import policy, yard
 from planner.finance import retirement_month
 from planner.outages import safe_availability, start_delay, window_steps
 from planner.problem import FloatArray, Offer, Period, Problem
@@ -35,6 +35,9 @@ def refusal(problem: Problem, offer: Offer, period: Period) -> Refusal | None:
     """The first rule that keeps ``offer`` out of ``period``, or None."""
     if offer.host != "any" and offer.host not in problem.case.site.hosts:
         return Refusal("site", f"the site has no {offer.host.replace('_', ' ')}")
+    unread = yard.strict_refusal(problem, offer)
+    if unread is not None:
+        return Refusal("strict", f"its fire rule {unread} rests on memory")
     signed = order_month(offer, period)
     decision = problem.case.timeline.decision
     if signed < decision:

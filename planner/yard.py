@@ -38,6 +38,24 @@ def fire_rule(
     raise LookupError(f"no fire rule {rule} for {wanted} in {problem.case.fire.profile} or common")
 
 
+def rests_on_memory(problem: Problem, *rows: FireRuleRow) -> bool:
+    """Whether the case is strict about fire rules and one of the rows was never read in a source."""
+    return problem.case.fire.strict and any(row.tag == "M" for row in rows)
+
+
+def strict_refusal(problem: Problem, offer: Offer) -> str | None:
+    """The fire rule that keeps an offer out of a strict case wherever it would stand."""
+    rules = ["footprint_multiplier", "bop_multiplier"]
+    if offer.is_storage:
+        rules.append("hazard_class")
+        if problem.case.reliability.contingencies.fire_group is not None:
+            rules.append("group_containers")
+    for rule in rules:
+        if rests_on_memory(problem, fire_rule(problem, rule, offer.chemistry, offer.evidence)):
+            return rule
+    return None
+
+
 def hazard_class(problem: Problem, offer: Offer) -> float:
     """Hazard points of a chemistry (1 low to 5 high)."""
     return fire_rule(problem, "hazard_class", offer.chemistry, offer.evidence).value
@@ -87,14 +105,16 @@ def zone_options(problem: Problem, zone: Zone) -> tuple[ZoneOption, ...]:
     options = []
     for barrier in (False, True):
         mark = "yes" if barrier else "no"
-        setback = {c: fire_rule(problem, "setback_hall_m", c, barrier=mark).value for c in chemistries}
-        line_m = fire_rule(problem, "setback_line_m", "*", barrier=mark).value
-        inset = max(0.0, line_m - zone.distance_to_line_m)
+        halls = {c: fire_rule(problem, "setback_hall_m", c, barrier=mark) for c in chemistries}
+        setback = {c: row.value for c, row in halls.items()}
+        line = fire_rule(problem, "setback_line_m", "*", barrier=mark)
+        sound = {c for c in chemistries if not rests_on_memory(problem, line, halls[c])}
+        inset = max(0.0, line.value - zone.distance_to_line_m)
         for level in sorted(set(setback.values())):
             need = max(0.0, level - zone.distance_to_hall_m)
             usable = max(0.0, zone.length_m - 2 * inset) * max(0.0, zone.width_m - need - inset)
             cost = barrier_usd_per_m * 2 * (zone.length_m + zone.width_m) if barrier else 0.0
-            admitted = frozenset(c for c in chemistries if setback[c] <= level)
+            admitted = frozenset(c for c in sound if setback[c] <= level)
             options.append(ZoneOption(barrier, level, usable, cost, admitted))
     return tuple(o for i, o in enumerate(options) if not any(_beats(b, o, j, i) for j, b in enumerate(options)))
 
@@ -109,12 +129,14 @@ def _beats(a: ZoneOption, b: ZoneOption, index_a: int, index_b: int) -> bool:
 
 
 def may_stand(problem: Problem, offer: Offer, zone: Zone) -> bool:
-    """Whether an offer may stand in a zone at all (list of chemistries, fire water)."""
+    """Whether an offer may stand in a zone at all (list of chemistries, fire water, strict reading)."""
     if not offer.is_storage:
         return True
     if zone.allowed_chemistries is not None and offer.chemistry not in zone.allowed_chemistries:
         return False
-    return fire_rule(problem, "fire_water_lpm", offer.chemistry, offer.evidence).value <= zone.fire_water_lpm
+    water = fire_rule(problem, "fire_water_lpm", offer.chemistry, offer.evidence)
+    cap = fire_rule(problem, "fire_area_cap_mwh", offer.chemistry, offer.evidence, zone.zone_type)
+    return water.value <= zone.fire_water_lpm and not rests_on_memory(problem, water, cap)
 
 
 def cost_row(problem: Problem, cost: str, chemistry: str, origin: str) -> float:

@@ -193,9 +193,9 @@ def row_name(c: Coefficients, key: RowKey) -> tuple[str, str, str]:
 
 @family("storage_mandate")
 def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """Storage alone holds the mandated hours of the served load.
+    """Storage alone, when full, holds the mandated hours of the served load.
 
-    sum_{o storage, p' alive in p} E[o] soh[o,p'->p] containers[o,p'] >= mandate_h served_mw[p]
+    sum_{o storage, p' alive in p} usable_mwh[o] soh[o,p'->p] containers[o,p'] >= mandate_h served_mw[p]
     """
     hours = c.problem.case.reliability.storage_mandate_h
     if hours <= 0:
@@ -203,8 +203,9 @@ def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
     offers, periods = c.problem.offers, c.problem.periods
     m.storage_mandate = pyo.Constraint(pyo.Any)
     for p, period in enumerate(periods):
+        reserve = c.problem.case.reliability.reserve_frac
         terms = [
-            (_ROW_SCALE * c.faded_mwh[i, p], m.containers[offers[o].offer, periods[q].label])
+            (_ROW_SCALE * c.faded_mwh[i, p] / reserve, m.containers[offers[o].offer, periods[q].label])
             for i, (o, q) in enumerate(c.pairs)
             if offers[o].is_storage
         ]

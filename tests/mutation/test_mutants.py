@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 import planner.finance as finance
+import planner.lazy as lazy
+import planner.lazy as lazy
 import planner.model.coefficients as coefficients
 import planner.model.reliability as reliability
 import planner.outages as outages
@@ -151,7 +153,7 @@ def row(change: Callable[[Any, Coefficients, Any], Any]) -> Mutate:
 
     def mutate(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(reliability, "numeric_row", wrong)
-        patch.setattr(search, "numeric_row", wrong)
+        patch.setattr(lazy, "numeric_row", wrong)
 
         def violated(self: Separator, containers: Any, served: Any, used: Any, *rest: Any) -> Any:
             return []

@@ -228,7 +228,7 @@ def test_losses_of_the_same_fleet() -> None:
 def test_mandate_counts_installed_energy(hours: float) -> None:
     """The mandate is in usable MWh times health; the reserve level of 0.93 is no part of it."""
     problem = lean(offers=("Alpha", "Beta"), tables={"factory_output": FEW}, reliability__storage_mandate_h=hours,
-                   periods=ramp(("2029-01", "2034-01", 7.3, 1.1, 31.0)))  # fmt: skip
+                   periods=ramp(("2029-01", "2030-01", 7.3, 1.1, 31.0), ("2030-01", "2034-01", 13.9, 1.7, 31.0)))  # fmt: skip
     assert compare(problem) is not None
 
 
