@@ -75,7 +75,7 @@ class Separator:
             margin = self._margins(chunk, containers, load, used, level, 1.0 - energised)
             self._keep(worst, margin, at, False, tolerance)
         for d, delay in enumerate(c.bridge_delays_h):
-            self._keep(worst, self._bridge_margins(delay, containers, load), d, True, tolerance)
+            self._keep(worst, self._bridge_margins(delay, containers, load, used, 1.0 - energised), d, True, tolerance)
         return sorted(self._without_doubles(worst), key=lambda v: -v.amount)
 
     def _without_doubles(self, worst: dict[tuple[int, int], Violated]) -> list[Violated]:
@@ -129,17 +129,21 @@ class Separator:
                 delivered[q] -= loss @ level - idle[:, None] * loss.sum(axis=1)
         return self._relative(delivered, c.requirement.mwh[:, counts], load)
 
-    def _bridge_margins(self, delay_h: float, containers: FloatArray, load: FloatArray) -> FloatArray:
+    def _bridge_margins(
+        self, delay_h: float, containers: FloatArray, load: FloatArray, used: FloatArray, idle: FloatArray
+    ) -> FloatArray:
         c = self.c
         active = np.flatnonzero(containers > 1e-9)
         periods = range(len(load))
         weights = np.stack([c.bridged_mwh(p, delay_h)[active] for p in periods], axis=1)[:, :, None]
         fleet = self._by_offer(weights, containers, active)
         delivered = fleet.sum(axis=0) - np.tensordot(self.lost, fleet, axes=1)
-        margin = self._relative(delivered, (c.requirement.peak_mw * delay_h)[:, None], load)
         for q, contingency in enumerate(c.contingencies):
-            if contingency.kind == "fire_group":
-                margin[q] = np.inf
+            if contingency.fire_offer is not None:
+                loss = c.bridge_loss_mwh(contingency.fire_offer, delay_h)
+                delivered[q] -= (used[contingency.fire_offer] - idle)[:, None] * loss
+        margin = self._relative(delivered, (c.requirement.peak_mw * delay_h)[:, None], load)
+        margin[[q for q, contingency in enumerate(c.contingencies) if contingency.by_level]] = np.inf
         return margin
 
     def _relative(self, delivered: FloatArray, need: FloatArray, load: FloatArray) -> FloatArray:

@@ -307,6 +307,14 @@ class Coefficients:
             0.0,
         )
 
+    def bridge_loss_mwh(self, o: int, delay_h: float) -> float:
+        """What the largest fire group of an offer would have delivered before ``delay_h``."""
+        delay = self.delays[o]
+        if delay.first_step > 0:
+            return 0.0
+        reach = self.power_mw[o] * max(0.0, delay_h - delay.rest_h)
+        return float(self.fire_groups[o] * min(reach, self.energy_mwh[o]))
+
     @cached_property
     def losses(self) -> list[Contingency]:
         """Every loss that the case asks to survive, but for fire groups."""

@@ -106,7 +106,11 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
     scale = 1.0 / (share * need)
     used, level, idle = 0.0, None, 0.0
     if contingency.fire_offer is not None:
-        used = idle = float(c.fire_loss_mwh[contingency.fire_offer, key.count])
+        used = idle = (
+            c.bridge_loss_mwh(contingency.fire_offer, c.bridge_delays_h[key.count])
+            if key.bridge
+            else float(c.fire_loss_mwh[contingency.fire_offer, key.count])
+        )
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
         idle = float(c.level_loss_mwh[key.count].sum())
@@ -133,7 +137,7 @@ def all_rows(c: Coefficients) -> list[RowKey]:
     bridges = [
         RowKey(q, p, d, bridge=True)
         for q, contingency in enumerate(c.contingencies)
-        if contingency.kind != "fire_group"
+        if not contingency.by_level
         for p in range(periods)
         for d in range(len(c.bridge_delays_h))
         if c.requirement.peak_mw[p] > 0 and c.holds[q, p]
