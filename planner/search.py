@@ -24,7 +24,7 @@ from planner.lazy import Columns, OutageRows
 from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import RowKey, seed_rows
+from planner.model.reliability import RowKey, row_name, seed_rows
 from planner.model.row import RULES
 from planner.problem import FloatArray
 from planner.solve import (
@@ -127,6 +127,9 @@ class Search:
         rows = list(dict.fromkeys([*seed_rows(self.c), *known_rows])) if with_outages else []
         self.model = assemble(self.c, rows, self.rules)
         self.compiled = Compiled.from_pyomo(self.model)
+        # Pyomo sorts the rows by name: bring the keys into the compiled order.
+        key = {self.model.outage[row_name(self.c, k)].name: k for k in rows}
+        rows = [key[name] for name in self.compiled.row_names if name in key]
         self.columns = Columns.of(self.model, self.c, self.compiled)
         self.outages = OutageRows(self.c, self.columns, self.compiled, rows, with_outages)
         self.timing_s["build"] = time.perf_counter() - began

@@ -20,7 +20,7 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import RowKey, numeric_row
+from planner.model.reliability import all_rows, numeric_row
 from planner.outages import requirement, service_steps, start_delay
 from planner.problem import Problem
 from planner.separate import Separator
@@ -222,18 +222,14 @@ def test_separation_finds_the_worst_row(counts: list[int], used: float, load: fl
     energised = np.ones(len(problem.periods))
     found = {v.key: v.amount for v in Separator(c).violated(x, served, share, level, energised, 1e-12)}
     worst: dict[tuple[int, int], float] = {}
-    for q, contingency in enumerate(c.contingencies):
-        for p in range(len(problem.periods)):
-            keys = [RowKey(q, p, k) for k in range(len(c.requirement.counts))]
-            if contingency.kind != "fire_group":
-                keys += [RowKey(q, p, d, bridge=True) for d in range(len(c.bridge_delays_h))]
-            for key in keys:
-                row = numeric_row(c, key)
-                loss = row.used * share[row.offer] if row.offer is not None else 0.0
-                loss += float(row.level @ level) if row.level is not None else 0.0
-                short = -(row.pair @ x - row.served * served[p] - loss)
-                if short > 1e-12:
-                    worst[q, p] = max(worst.get((q, p), 0.0), float(short))
+    for key in all_rows(c):
+        row = numeric_row(c, key)
+        loss = row.used * share[row.offer] if row.offer is not None else 0.0
+        loss += float(row.level @ level) if row.level is not None else 0.0
+        short = -(row.pair @ x - row.served * served[key.period] - loss)
+        if short > 1e-12:
+            at = (key.contingency, key.period)
+            worst[at] = max(worst.get(at, 0.0), float(short))
     by_level = {p for q, p in worst if c.contingencies[q].by_level}
     # A fire row of one offer is left out where the row by levels is violated too.
     wanted = {(q, p): v for (q, p), v in worst.items() if c.contingencies[q].fire_offer is None or p not in by_level}
