@@ -86,12 +86,6 @@ class Solution:
         return max(0.0, self.cost_musd - self.bound_musd) / max(abs(self.cost_musd), 1e-9)
 
 
-def _better(a: Attempt | None, b: Attempt | None) -> Attempt | None:
-    """The cheaper of two plans."""
-    found = [plan for plan in (a, b) if plan is not None and plan.x is not None]
-    return min(found, key=lambda plan: plan.objective) if found else None
-
-
 @dataclass
 class Search:
     """One search; ``run`` does it all."""
@@ -160,58 +154,79 @@ class Search:
 
     def _steps(self) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
+        self.best: Attempt | None = None
+        self.bound = -np.inf
+        self.fractions: FloatArray | None = None
         self.site_open = True
         try:
-            return self._solve_all()
-        except DoesNotFit:
-            self.note("the yards bind")
-            self.site_open = False
-            return self._solve_all()
+            try:
+                self._solve_all()
+            except DoesNotFit:
+                self.note("the yards bind")
+                self.site_open = False
+                self._solve_all()
+        except NoPlan:  # stopped: what was found before still counts
+            if self.best is None:
+                raise
+        return self._solution()
 
-    def _solve_all(self) -> Solution:
+    def _solve_all(self) -> None:
         relaxed = self._timed("relaxation", self._relax)
+        self.bound = max(self.bound, relaxed.bound)
         rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
-        best = self._timed("whole_containers", lambda: self._whole(rough.x, _ROUGH_GAP))
+        self.bound = max(self.bound, rough.bound)
+        self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
         fine = self._timed("bound_problem", lambda: self._bound_problem(rough))
-        bound = max(relaxed.bound, rough.bound, fine.bound)
-        if not self._closed(best, bound):
-            best = _better(best, self._timed("whole_containers", lambda: self._whole(fine.x, self.gap_frac * 0.3)))
-        best, bound = self._timed("branch_and_bound", lambda: self._close(best, bound))
-        if best is None or best.x is None:
+        self.bound = max(self.bound, fine.bound)
+        self.fractions = next(a.x for a in (fine, rough, relaxed) if a.x is not None)
+        if not self._closed():
+            self._timed("whole_containers", lambda: self._keep(self._whole(fine.x, self.gap_frac * 0.3)))
+        self._timed("branch_and_bound", self._close)
+        if self.best is None:
             raise NoPlan(self.stop.interrupted)
+
+    def _keep(self, plan: Attempt | None) -> None:
+        """Remember a plan if it is the best so far."""
+        if plan is not None and plan.x is not None and (self.best is None or plan.objective < self.best.objective):
+            self.best = plan
+
+    def _solution(self) -> Solution:
+        """The best plan and its proof."""
+        best, bound = self.best, self.bound
+        assert best is not None
+        assert best.x is not None
         if bound > best.objective + FEASIBILITY * (1 + abs(best.objective)):
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
-        closed = self._closed(best, bound)
-        fractions = next(a.x for a in (fine, rough, relaxed) if a.x is not None)
+        closed = self._closed()
         self.timing_s["separation"] = self.outages.seconds
+        fractions = self.fractions if self.fractions is not None else best.x
         return Solution(
             best.x, best.objective, min(bound, best.objective), fractions, self.timing_s, tuple(self.outages.rows),
             self.stop.interrupted and not closed, self.stop.now and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost),
         )  # fmt: skip
 
-    def _close(self, best: Attempt | None, bound: float) -> tuple[Attempt | None, float]:
+    def _close(self) -> None:
         """Branch and bound on whole containers until the gap is closed, or time is up."""
-        if best is None and self.site_open and not self.stop.now:
+        if self.best is None and self.site_open and not self.stop.now:
             raise DoesNotFit
         whole_places = False
-        while not self._closed(best, bound) and not self.stop.now:
+        while not self._closed() and not self.stop.now:
             known = len(self.outages.rows)
-            last = self._full(best, whole_places)
-            if last.infeasible and best is None:
+            last = self._full(self.best, whole_places)
+            if last.infeasible and self.best is None:
                 raise Infeasible
             if last.infeasible:
                 raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
-            bound = max(bound, last.bound)
-            best = _better(best, last)
-            if self._closed(best, bound) or len(self.outages.rows) > known:
+            self.bound = max(self.bound, last.bound)
+            self._keep(last)
+            if self._closed() or len(self.outages.rows) > known or self.stop.now:
                 continue
             if self.site_open:  # what was found cannot be placed at that cost
                 raise DoesNotFit
             if whole_places:  # the solver's own tolerances leave no more: the gap that remains is stated
                 break
             whole_places = True
-        return best, bound
 
     def _relax(self) -> Attempt:
         """LP relaxation, outage rows added until none is violated."""
@@ -345,10 +360,11 @@ class Search:
 
     # -- pieces ---------------------------------------------------------------------------
 
-    def _closed(self, best: Attempt | None, bound: float) -> bool:
-        if best is None:
+    def _closed(self) -> bool:
+        if self.best is None:
             return False
-        return best.objective - bound <= self.gap_frac * abs(best.objective) + 3 * BOUND_SLACK_MUSD
+        cost = self.best.objective
+        return cost - self.bound <= self.gap_frac * abs(cost) + 3 * BOUND_SLACK_MUSD
 
     def _all_whole(self) -> NDArray[np.bool_]:
         whole = self.compiled.integer.copy()
