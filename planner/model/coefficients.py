@@ -7,7 +7,6 @@ over them. Nothing here knows Pyomo.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,33 +14,13 @@ from numpy.typing import NDArray
 
 from planner import finance, outages, policy, supply, yard
 from planner.fade import state_of_health
+from planner.model.contingencies import Contingency, losses_to_survive, merged_contingencies
 from planner.outages import Requirement, StartDelay
 from planner.problem import FloatArray, Problem
 from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR, USD_PER_MUSD
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Contingency:
-    """What is lost together, and the share of the requirement that must survive.
-
-    ``fire_offer`` is the offer index of a fire-group contingency, else None. The contingency
-    ``largest fire group`` (``by_level``) says the same of the largest group in use, by levels.
-    """
-
-    kind: str
-    lost: str
-    surviving_frac: float
-    offers: frozenset[int]
-    fire_offer: int | None = None
-    by_level: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name for rows and tables."""
-        return f"{self.kind}:{self.lost}" if self.lost else self.kind
 
 
 class Coefficients:
@@ -318,41 +297,12 @@ class Coefficients:
     @cached_property
     def losses(self) -> list[Contingency]:
         """Every loss that the case asks to survive, but for fire groups."""
-        problem = self.problem
-        rules = problem.case.reliability.contingencies
-        stored = [o for o in self.offers_used if problem.offers[o].is_storage]
-        fields = {"supplier": "supplier", "cell_maker": "cell_maker", "cell_factory": "cell_factory",
-                  "country": "cell_country", "chemistry": "chemistry"}  # fmt: skip
-        found = []
-        for kind, name in fields.items():
-            share = getattr(rules, kind)
-            if share is not None:
-                for lost in sorted({str(getattr(problem.offers[o], name)) for o in stored}):
-                    fleet = frozenset(o for o in stored if getattr(problem.offers[o], name) == lost)
-                    found.append(Contingency(kind, lost, share, fleet))
-        if rules.software is not None:
-            fleet = frozenset(o for o in stored if policy.flag_binds(problem, problem.offers[o], "software_control"))
-            found.append(Contingency("software", "prohibited software", rules.software, fleet))
-        return found
+        return losses_to_survive(self.problem, self.offers_used)
 
     @cached_property
     def contingencies(self) -> list[Contingency]:
-        """What the rows are written for: nothing lost, the losses, and fire groups.
-
-        Losses of the same offers are merged and the largest surviving share is kept.
-        """
-        by_fleet: dict[frozenset[int], Contingency] = {}
-        for loss in self.losses:
-            known = by_fleet.get(loss.offers)
-            if known is None or known.surviving_frac < loss.surviving_frac:
-                by_fleet[loss.offers] = loss
-        found = [Contingency("none", "", 1.0, frozenset()), *by_fleet.values()]
-        share = self.problem.case.reliability.contingencies.fire_group
-        if share is not None:
-            stored = [o for o in self.offers_used if self.problem.offers[o].is_storage]
-            found.append(Contingency("fire_group", "largest", share, frozenset(), by_level=True))
-            found += [Contingency("fire_group", self.problem.offers[o].offer, share, frozenset(), o) for o in stored]
-        return found
+        """What the outage rows are written for."""
+        return merged_contingencies(self.problem, self.offers_used)
 
     @cached_property
     def holds(self) -> BoolArray:

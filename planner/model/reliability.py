@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyomo.environ as pyo
 
-from planner.model.coefficients import Coefficients, Contingency
+from planner.model.coefficients import Coefficients
+from planner.model.contingencies import Contingency
 from planner.model.row import family, linear
 from planner.problem import FloatArray
 from planner.units import SECONDS_PER_HOUR
