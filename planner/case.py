@@ -28,6 +28,14 @@ Measure = Literal[
     "cell_ownership", "value_ownership", "chokepoint_ownership",
 ]  # fmt: skip
 CONTINGENCIES = ("supplier", "cell_maker", "cell_factory", "country", "chemistry", "software", "fire_group")
+#: Contingency kind -> the field of an offer that names what is lost together.
+LOST_TOGETHER = {
+    "supplier": "supplier",
+    "cell_maker": "cell_maker",
+    "cell_factory": "cell_factory",
+    "country": "cell_country",
+    "chemistry": "chemistry",
+}
 
 
 class Part(BaseModel):

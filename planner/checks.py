@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from planner import yard
+from planner.case import LOST_TOGETHER
 from planner.exposure import exposure_share
 from planner.outages import requirement, safe_availability, start_delay, window_steps
 from planner.periods import step_value
@@ -21,13 +22,6 @@ from planner.supply import booked_mwh, can_serve, factory_limit_mwh, refusal
 from planner.units import month_text
 
 TOLERANCE = 1e-6
-_GROUPS = {
-    "supplier": "supplier",
-    "cell_maker": "cell_maker",
-    "cell_factory": "cell_factory",
-    "country": "cell_country",
-    "chemistry": "chemistry",
-}
 
 
 @dataclass(frozen=True)
@@ -217,7 +211,7 @@ def _losses(bounds: _Bounds) -> Iterator[Impossible]:
     problem = bounds.problem
     shares = problem.case.reliability.contingencies
     groups: list[tuple[str, str, list[Offer]]] = []
-    for rule, attribute in _GROUPS.items():
+    for rule, attribute in LOST_TOGETHER.items():
         for name in sorted({getattr(o, attribute) for o in bounds.buyable if o.is_storage}):
             kept = [o for o in bounds.buyable if not o.is_storage or getattr(o, attribute) != name]
             groups.append((rule, name, kept))

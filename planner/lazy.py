@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import RowKey, numeric_row, row_name
+from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
 from planner.problem import FloatArray
 from planner.separate import Separator
 from planner.solve import Compiled
@@ -86,8 +86,9 @@ class OutageRows:
         self.seconds += time.perf_counter() - began
         if not fresh:
             return None
-        matrix = self._matrix(fresh)
-        lower = np.array([-numeric_row(self.c, key).idle for key in fresh])
+        numeric = [numeric_row(self.c, key) for key in fresh]
+        matrix = self._matrix(fresh, numeric)
+        lower = np.array([-row.idle for row in numeric])
         upper = np.full(len(fresh), np.inf)
         self.rows += fresh
         self.compiled.add_rows(matrix, lower, upper, [f"outage[{','.join(row_name(self.c, k))}]" for k in fresh])
@@ -122,7 +123,7 @@ class OutageRows:
         known = set(self.rows)
         return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
 
-    def _matrix(self, keys: list[RowKey]) -> csr_array:
+    def _matrix(self, keys: list[RowKey], numeric: list[NumericRow]) -> csr_array:
         """The rows as a sparse matrix over the compiled columns."""
         data: list[FloatArray] = []
         columns: list[NDArray[np.int64]] = []
@@ -132,8 +133,7 @@ class OutageRows:
             data.append(np.asarray(values, dtype=float))
             columns.append(np.asarray(at, dtype=np.int64))
 
-        for key in keys:
-            row = numeric_row(self.c, key)
+        for key, row in zip(keys, numeric, strict=True):
             kept = np.flatnonzero((row.pair != 0.0) & (self.columns.containers >= 0))
             put(row.pair[kept], self.columns.containers[kept])
             put([-row.served], [self.columns.served[key.period]])

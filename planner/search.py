@@ -76,7 +76,6 @@ class Solution:
     timing_s: dict[str, float]
     rows: tuple[RowKey, ...]
     interrupted: bool
-    timed_out: bool
     solver_rows: int
     solver_columns: int
 
@@ -202,7 +201,7 @@ class Search:
         fractions = self.fractions if self.fractions is not None else best.x
         return Solution(
             best.x, best.objective, min(bound, best.objective), fractions, self.timing_s, tuple(self.outages.rows),
-            self.stop.interrupted and not closed, self.stop.now and not closed,
+            self.stop.interrupted and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost),
         )  # fmt: skip
 

@@ -17,7 +17,7 @@ from planner.fade import state_of_health
 from planner.model.contingencies import Contingency, losses_to_survive, merged_contingencies
 from planner.outages import Requirement, StartDelay
 from planner.problem import FloatArray, Problem
-from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR, USD_PER_MUSD
+from planner.units import MONTHS_PER_YEAR, USD_PER_MUSD
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -36,16 +36,14 @@ class Coefficients:
 
     def __init__(self, problem: Problem, waived: frozenset[str] = frozenset()) -> None:
         self.problem = problem
-        self.refusals: dict[tuple[int, int], supply.Refusal] = {}
         pairs = []
         for o, offer in enumerate(problem.offers):
             if not supply.can_serve(problem, offer):
                 continue
             for p, period in enumerate(problem.periods):
                 why = supply.refusal(problem, offer, period)
-                if why is not None and why.rule not in waived:
-                    self.refusals[o, p] = why
-                elif self._largest_delivery(o, p) >= 1:
+                admitted = why is None or why.rule in waived
+                if admitted and self._largest_delivery(o, p) >= 1:
                     pairs.append((o, p))
         self.pairs: list[tuple[int, int]] = pairs
         self.pair_offer = np.array([o for o, _ in pairs], dtype=np.int64)
@@ -369,8 +367,3 @@ class Coefficients:
                     total = sum(cost.items_usd.values()) - rate * cost.capex_usd * paid
                     costs[o, p, t, state] = total / USD_PER_MUSD
         return costs
-
-    @cached_property
-    def bridge_seconds(self) -> list[float]:
-        """The bridge delays in seconds, for names."""
-        return [d * SECONDS_PER_HOUR for d in self.bridge_delays_h]

@@ -6,16 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner import policy
+from planner.case import LOST_TOGETHER
 from planner.problem import Problem
-
-#: Contingency kind -> the field of an offer that names what is lost.
-_FIELDS = {
-    "supplier": "supplier",
-    "cell_maker": "cell_maker",
-    "cell_factory": "cell_factory",
-    "country": "cell_country",
-    "chemistry": "chemistry",
-}
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ def losses_to_survive(problem: Problem, offers_used: Sequence[int]) -> list[Cont
     rules = problem.case.reliability.contingencies
     stored = _stored(problem, offers_used)
     found = []
-    for kind, name in _FIELDS.items():
+    for kind, name in LOST_TOGETHER.items():
         share = getattr(rules, kind)
         if share is not None:
             for lost in sorted({str(getattr(problem.offers[o], name)) for o in stored}):
