@@ -196,6 +196,16 @@ class Run:
             lp.integrality_ = [kinds[int(i)] for i in integer]
         self._check(self.highs.passModel(lp), "passModel")
 
+    def seldom_guess(self) -> None:
+        """Leave most of the solver's own heuristics out: plans come from elsewhere, the bound is what is wanted."""
+        for name, value in {
+            "mip_heuristic_effort": 0.0,
+            "mip_heuristic_run_rins": False,
+            "mip_heuristic_run_rens": False,
+            "mip_allow_restart": False,
+        }.items():
+            self.highs.setOptionValue(name, value)
+
     def add_rows(self, matrix: csr_array, lower: FloatArray, upper: FloatArray) -> None:
         """Append rows to the loaded problem, keeping the basis."""
         status = self.highs.addRows(
