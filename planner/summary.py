@@ -57,7 +57,7 @@ def print_summary(plan: Plan, console: Console) -> None:
         _exposure(plan),
         _zones(plan),
     ):
-        _print_table(console, title, headings, rows, note)
+        print_table(console, title, headings, rows, note)
     _trust(plan, console)
 
 
@@ -85,10 +85,10 @@ def print_clash(clash: Sequence[Clash] | None, checks: Checks, console: Console)
         return
     rows = [(c.words, c.rule, c.must_give) for c in clash]
     note = "Each line that names an amount resolves the clash alone, while the other rules stay as they are."
-    _print_table(console, "These rules cannot hold together", ("rule", "name", "how far it must give"), rows, note)
+    print_table(console, "These rules cannot hold together", ("rule", "name", "how far it must give"), rows, note)
 
 
-def _print_table(
+def print_table(
     console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], note: str = ""
 ) -> None:
     """Print a table; headings that begin with ``>`` are columns of numbers. Nothing is cut, only folded."""
