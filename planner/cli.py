@@ -328,13 +328,14 @@ class _Wish:
     def _explain(self, problem: Problem, out: TextIO, line: LiveLine) -> int:
         """Name the rules that clash; a failure in here must not hide that nothing fits."""
         from planner.checks import Checks, check_problem
-        from planner.infeasible import explain
+        from planner.infeasible import Diagnosis, diagnose
         from planner.summary import print_clash
 
-        checks, clash, trouble = Checks((), ()), None, ""
+        clash: Diagnosis | None = None
+        checks, trouble = Checks((), ()), ""
         try:
             checks = check_problem(problem)
-            clash = explain(problem, _EXPLAIN_LIMIT_S)
+            clash = diagnose(problem, _EXPLAIN_LIMIT_S)
         except KeyboardInterrupt:
             trouble = "the search for the rules that clash was stopped"
         except Exception as error:
@@ -348,7 +349,9 @@ class _Wish:
             "case": problem.case.case,
             "status": "infeasible",
             "impossible": [vars(i) for i in checks.impossible],
-            "clash": None if clash is None else [vars(c) for c in clash],
+            "clash": None if clash is None else [vars(c) for rules in clash.sets[:1] for c in rules],
+            "sets": None if clash is None else [[c.rule for c in rules] for rules in clash.sets],
+            "ways_out": None if clash is None else [vars(w) for w in clash.ways_out],
         }
         return _reply(out, self.as_json, INFEASIBLE, answer)
 

@@ -136,7 +136,8 @@ def _offer_rules(problem: Problem) -> Iterator[Rule]:
 
     yield Rule(
         "supply", "what factories can deliver to this buyer", "%", 100.0, 100.0 * PLENTY,
-        lambda v: more(v, 100.0 * PLENTY), more, "factories deliver {amount:.1f} % more to this buyer",
+        lambda v: with_case(v, "supply.scale_frac", max(1.0, v.problem.case.supply.scale_frac) * PLENTY), more,
+        "factories deliver {amount:.1f} % more to this buyer",
     )  # fmt: skip
 
 

@@ -7,18 +7,19 @@ no plan lies. Outage rows found for one question stay for the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import coo_array, csr_array, hstack, vstack
 
 from planner.lazy import Columns, OutageRows
 from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, row_name, seed_rows
+from planner.outages import Requirement
 from planner.problem import FloatArray, Problem
 from planner.rulebook import Variant
 from planner.solve import BOUND_SLACK_MUSD, FEASIBILITY, INFINITY, Attempt, Compiled, Run, SolverFault, Stop
@@ -35,6 +36,8 @@ _ATTAIN_S = 20.0
 #: Share of a gap asked that a mixed-integer run may leave open; the rest is for what is repaired afterwards.
 _RUN_SHARE = 0.6
 _MOST_ROUNDS = 40
+#: Gap at which a search for any plan at all may stop; the cost guides it to the rows that matter.
+_ANY_PLAN_GAP_FRAC = 0.9
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Change:
 
 
 NOTHING = Change()
+Curves = dict[object, Requirement]
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Workbench:
         Gap to which questions are solved unless they say otherwise.
     known_rows
         Outage rows to start with, by name as ``outage_names`` gives them.
+    curves
+        Requirement curves that other workbenches of like questions have computed; this one is added.
     """
 
     def __init__(
@@ -117,11 +123,13 @@ class Workbench:
         whole: bool,
         gap_frac: float,
         known_rows: frozenset[tuple[str, str, str]] = frozenset(),
+        curves: Curves | None = None,
     ) -> None:
         self.variant, self.stop, self.whole, self.gap_frac = variant, stop, whole, gap_frac
         self.problem: Problem = variant.problem
         self.seed = self.problem.case.solver.seed
         self.c = Coefficients(self.problem, variant.waived)
+        self._borrow({} if curves is None else curves)
         outages_on = "reliability" in variant.rules
         rows = self._first_rows(known_rows) if outages_on else []
         self.model = assemble(self.c, rows, variant.rules)
@@ -133,6 +141,17 @@ class Workbench:
         self.site_binds = whole
         self.solves = 0
         self._columns_split()
+
+    def _borrow(self, curves: Curves) -> None:
+        """Take the requirement curve of a question with the same load, outages and start classes, or lend this one."""
+        case, c = self.problem.case, self.c
+        classes = frozenset(c.delays[o].first_step for o in c.offers_used)
+        targets = tuple(p.target_mw for p in self.problem.periods)
+        load = (id(self.problem.load_pu), id(self.problem.pv_cf), self.problem.dt_h, case.pv.mw, case.pv.derate_frac)
+        key = (classes, targets, load, case.reliability.service, case.reliability.length_known)
+        if key not in curves:
+            curves[key] = c.requirement
+        vars(c)["requirement"] = curves[key]
 
     def _first_rows(self, known: frozenset[tuple[str, str, str]]) -> list[RowKey]:
         """Seed rows, and those of an earlier problem that this one has under the same name."""
@@ -169,6 +188,23 @@ class Workbench:
             self.integer[bought] = False
 
     # -- columns --------------------------------------------------------------------------
+
+    def add_columns(self, block: csr_array, at_most: list[int]) -> None:
+        """Append free columns from 0 up, each at most another column; for questions that need more than rows."""
+        compiled, count = self.compiled, block.shape[1]
+        width = len(compiled.cost)
+        compiled.matrix = csr_array(hstack([compiled.matrix, block], format="csr"))
+        compiled.cost = np.append(compiled.cost, np.zeros(count))
+        compiled.lower = np.append(compiled.lower, np.zeros(count))
+        compiled.upper = np.append(compiled.upper, np.full(count, INFINITY))
+        for name in ("integer", "purchase"):
+            setattr(self, name, np.append(getattr(self, name), np.zeros(count, dtype=bool)))
+        compiled.integer = np.append(compiled.integer, np.zeros(count, dtype=bool))
+        index = np.arange(count)
+        rows, columns = np.concatenate([index, index]), np.concatenate([np.array(at_most, dtype=int), width + index])
+        signs = np.repeat([1.0, -1.0], count)
+        limits = csr_array(coo_array((signs, (rows, columns)), shape=(count, width + count)))
+        compiled.add_rows(limits, np.zeros(count), np.full(count, np.inf), ["question"] * count)
 
     def pair_columns(self, o: int) -> list[tuple[int, int]]:
         """(period index, column of ``containers``) of an offer."""
@@ -248,8 +284,7 @@ class Workbench:
 
     def feasible(self, limit_s: float = np.inf) -> bool | None:
         """Whether any plan keeps every rule; None when time ran out first."""
-        nothing = Change(cost=np.zeros_like(self.compiled.cost))
-        found = self.solve(nothing, gap_frac=1.0, abs_gap=1.0, limit_s=limit_s)
+        found = self.solve(gap_frac=_ANY_PLAN_GAP_FRAC, limit_s=limit_s)
         return False if found.impossible else (True if found.x is not None else None)
 
     def _own_stop(self, limit_s: float) -> Stop:
@@ -335,6 +370,3 @@ class Workbench:
             if run.problem.violation(attempt.x) > FEASIBILITY:
                 return Attempt(None, np.inf, -np.inf, False)
         return attempt
-
-
-Build = Callable[[Variant], Workbench]

@@ -21,14 +21,7 @@ from planner.verify import verify
 #: Baselines are solved to this gap, or to the gap asked if that is wider: their faults are larger than it.
 _GAP_FRAC = 0.005
 THUMB_HOURS = 4.0
-
-#: What a baseline gives up, step by step, until a plan exists; each step keeps the earlier ones.
-_WAIVED: tuple[tuple[str, Callable[[Variant], Variant]], ...] = (
-    ("nothing", lambda v: v),
-    ("survival of losses other than fire", lambda v: _calm(v)),
-    ("exposure limits, content floor and purchase bans", lambda v: _lawless(v)),
-    ("contracted load", lambda v: with_periods(v, lambda p: replace(p, floor_mw=0.0))),
-)
+_CHINA = ("China", "CN")
 
 
 def _calm(v: Variant) -> Variant:
@@ -43,10 +36,19 @@ def _lawless(v: Variant) -> Variant:
     return replace(v, problem=replace(v.problem, tables=replace(v.problem.tables, bans=())))
 
 
+#: What a baseline gives up, step by step, until a plan exists; each step keeps the earlier ones.
+_WAIVED: tuple[tuple[str, Callable[[Variant], Variant]], ...] = (
+    ("nothing", lambda v: v),
+    ("survival of losses other than fire", _calm),
+    ("exposure limits, content floor and purchase bans", _lawless),
+    ("contracted load", lambda v: with_periods(v, lambda p: replace(p, floor_mw=0.0))),
+)
+
+
 def chinese(problem: Problem, offer: Offer) -> bool:
     """Whether the cells come from China, or its supplier belongs there."""
     owners = {s.supplier: s.owner_country for s in problem.tables.suppliers}
-    return offer.cell_country == "CN" or owners.get(offer.supplier) == "CN"
+    return offer.cell_country in _CHINA or owners.get(offer.supplier) in _CHINA
 
 
 def cheapest_chemistry(problem: Problem, plan: Plan) -> str:

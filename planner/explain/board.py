@@ -104,6 +104,8 @@ def explain_plan(
     ------
     planner.solve.Infeasible
         If the question has no plan at all, so that the plan cannot be its answer.
+    ValueError
+        If an offer or a rule is named that the case does not have.
     """
     gap = problem.case.solver.gap_frac if gap_frac is None else gap_frac
     kind = problem_kind or kind_for(plan)
@@ -141,6 +143,10 @@ class _Board:
         self._put(bridges=bridges(problem, plan))
         offers = [o.offer for o in problem.offers] if asked.every_offer else list(asked.offers)
         rules = [r.name for r in rules_of(problem)] if asked.every_rule else list(asked.rules)
+        unknown = [n for n in offers if n not in self.desk.index]
+        unknown += [n for n in rules if n not in {r.name for r in rules_of(problem)}]
+        if unknown:
+            raise ValueError(f"the case has no offer or rule of the name {', '.join(unknown)}")
         jobs: list[tuple[str, Callable[[], None]]] = []
         jobs += [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()]
         jobs += [(f"offer {n}", partial(self._offer, n)) for n in offers]

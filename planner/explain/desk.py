@@ -11,7 +11,7 @@ from planner.problem import Problem
 from planner.results import Plan
 from planner.rulebook import Variant
 from planner.solve import Infeasible, Stop
-from planner.workbench import Bracket, Workbench
+from planner.workbench import Bracket, Curves, Workbench
 
 #: Plans of fewer containers are explained in whole ones: there a container more or less is a large step.
 SMALL_PLAN_CONTAINERS = 60
@@ -43,6 +43,7 @@ class Desk:
     question_s: float
     note: Callable[[str], None] = lambda text: None
     index: dict[str, int] = field(init=False)
+    curves: Curves = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.index = {o.offer: i for i, o in enumerate(self.problem.offers)}
@@ -50,7 +51,7 @@ class Desk:
     @cached_property
     def bench(self) -> Workbench:
         """The plan's own question, compiled once."""
-        return Workbench(Variant(self.problem), self.stop, self.kind == "whole", self.gap_frac)
+        return Workbench(Variant(self.problem), self.stop, self.kind == "whole", self.gap_frac, curves=self.curves)
 
     @cached_property
     def best(self) -> Bracket:
@@ -76,12 +77,12 @@ class Desk:
         """The plan's own question in whole containers."""
         if self.kind == "whole":
             return self.bench
-        return Workbench(Variant(self.problem), self.stop, True, self.gap_frac, self.bench.outage_names)
+        return Workbench(Variant(self.problem), self.stop, True, self.gap_frac, self.bench.outage_names, self.curves)
 
     def fresh(self, variant: Variant) -> Workbench:
         """Workbench of a changed question, with the outage rows that are known already."""
         known = self.bench.outage_names
-        return Workbench(variant, self.stop, self.kind == "whole", self.gap_frac, known)
+        return Workbench(variant, self.stop, self.kind == "whole", self.gap_frac, known, self.curves)
 
     def solve_changed(self, variant: Variant) -> Bracket:
         """Optimum of a changed question."""
