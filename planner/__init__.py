@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planner.explain import Explanation, explain_plan
     from planner.inputs import InputError, load_case
     from planner.model.build import build_model
     from planner.pipeline import plan
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Explanation",
     "Infeasible",
     "InputError",
     "NoPlan",
@@ -33,17 +35,20 @@ __all__ = [
     "Problem",
     "__version__",
     "build_model",
+    "explain_plan",
     "load_case",
     "plan",
 ]
 
 _HOME = {
+    "Explanation": "planner.explain.answers",
     "Infeasible": "planner.solve",
     "InputError": "planner.inputs",
     "NoPlan": "planner.solve",
     "Plan": "planner.results",
     "Problem": "planner.problem",
     "build_model": "planner.model.build",
+    "explain_plan": "planner.explain.board",
     "load_case": "planner.inputs",
     "plan": "planner.pipeline",
 }

@@ -1,4 +1,4 @@
-"""The command line: ``planner check``, ``planner plan``, ``planner schema``.
+"""The command line: ``planner check``, ``planner plan``, ``planner explain``, ``planner schema``.
 
 Exit codes: 0 solved to the gap asked and verified; 1 a defect in the planner, or a plan that
 failed verification (kept); 2 bad input; 3 infeasible; 4 stopped with a plan; 5 stopped without.
@@ -112,6 +112,53 @@ def plan(
     """
     wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet)
     raise typer.Exit(_run(wish.carry_out, json_))
+
+
+@app.command()
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that 'planner plan' wrote.")],
+    offer: Annotated[list[str] | None, typer.Option("--offer", help="Explain this offer; repeatable.")] = None,
+    rule: Annotated[list[str] | None, typer.Option("--rule", help="Price this rule; repeatable.")] = None,
+    ranges: Annotated[bool, typer.Option("--ranges", help="What all plans within 1 and 2 % share.")] = False,
+    alternatives: Annotated[bool, typer.Option("--alternatives", help="Different plans of nearly the cost.")] = False,
+    baselines: Annotated[bool, typer.Option("--baselines", help="All-China, all-allied, and the like.")] = False,
+    compare: Annotated[
+        list[Path] | None, typer.Option("--compare", help="Your own orders: plan.json or CSV; repeatable.")
+    ] = None,
+    case: Annotated[str | None, typer.Option("--case", help="The case, if the plan does not name it.")] = None,
+    set_: SetOption = None,
+    containers: Annotated[
+        str | None, typer.Option("--containers", help="Solve in 'fractions' or in 'whole' ones; default by size.")
+    ] = None,
+    gap: Annotated[float | None, typer.Option("--gap", help="Gap of every question, as a fraction.")] = None,
+    time_limit: Annotated[float, typer.Option("--time-limit", help="Seconds for everything.")] = 600.0,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Forget the answers of earlier runs.")] = False,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say why a plan is as it is, and what would change it: everything, or what the options name.
+
+    Answers are kept in DIR (explain.json and tables), and the next run goes on from them.
+    """
+
+    def work(out: TextIO) -> int:
+        from planner.explain.command import Request, carry_out
+        from planner.faults import Fault, InputError
+        from planner.solve import Infeasible
+
+        if containers not in (None, "fractions", "whole"):
+            raise InputError([Fault("--containers", "", plain(containers), "fractions or whole")])
+        request = Request(
+            folder, tuple(offer or ()), tuple(rule or ()), ranges, alternatives, baselines, tuple(compare or ()), case,
+            tuple(set_ or ()), containers, gap, time_limit, afresh, json_, quiet,  # type: ignore[arg-type]
+        )  # fmt: skip
+        try:
+            return OK if carry_out(request, out) else STOPPED_WITH_PLAN
+        except Infeasible:
+            say("Infeasible: the question of this plan has no plan with containers in fractions.")
+            return _reply(out, json_, INFEASIBLE, {"status": "infeasible"})
+
+    raise typer.Exit(_run(work, json_))
 
 
 @app.command()
@@ -281,13 +328,14 @@ class _Wish:
     def _explain(self, problem: Problem, out: TextIO, line: LiveLine) -> int:
         """Name the rules that clash; a failure in here must not hide that nothing fits."""
         from planner.checks import Checks, check_problem
-        from planner.infeasible import explain
+        from planner.infeasible import Diagnosis, diagnose
         from planner.summary import print_clash
 
-        checks, clash, trouble = Checks((), ()), None, ""
+        clash: Diagnosis | None = None
+        checks, trouble = Checks((), ()), ""
         try:
             checks = check_problem(problem)
-            clash = explain(problem, _EXPLAIN_LIMIT_S)
+            clash = diagnose(problem, _EXPLAIN_LIMIT_S)
         except KeyboardInterrupt:
             trouble = "the search for the rules that clash was stopped"
         except Exception as error:
@@ -301,7 +349,9 @@ class _Wish:
             "case": problem.case.case,
             "status": "infeasible",
             "impossible": [vars(i) for i in checks.impossible],
-            "clash": None if clash is None else [vars(c) for c in clash],
+            "clash": None if clash is None else [vars(c) for rules in clash.sets[:1] for c in rules],
+            "sets": None if clash is None else [[c.rule for c in rules] for rules in clash.sets],
+            "ways_out": None if clash is None else [vars(w) for w in clash.ways_out],
         }
         return _reply(out, self.as_json, INFEASIBLE, answer)
 

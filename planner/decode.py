@@ -70,12 +70,12 @@ def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatAr
     for zone, choices in zip(zones, c.zone_options, strict=True):
         taken = [j for j in choices if value(m.zone_option[zone.zone, j.label]) > 0.5]
         options.append(taken[0] if taken else choices[0])
-    placed = _spread(c, m, containers, value)
+    placed = spread(c, m, containers, value)
     served = np.array([value(m.served_mw[p.label]) for p in periods])
     return Decision(containers, tier, states, placed, tuple(options), served)
 
 
-def _spread(c: Coefficients, m: pyo.ConcreteModel, containers: IntArray, value: object) -> IntArray:
+def spread(c: Coefficients, m: pyo.ConcreteModel, containers: IntArray, value: object) -> IntArray:
     """Hand the places of a cohort to its deliveries, first come first served: they are alike."""
     zones = c.problem.case.site.zones
     placed = np.zeros((*containers.shape, len(zones)), dtype=np.int64)

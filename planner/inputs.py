@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,7 +71,15 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     faults.extend(raw.faults)
     if case is None or raw.faults:
         raise InputError(faults)
-    return _Assembly(case, raw, tables, folders, faults).problem()
+    problem = _Assembly(case, raw, tables, folders, faults).problem()
+    return replace(problem, asked=_asked(path, overrides))
+
+
+def _asked(path: str | Path, overrides: Sequence[str]) -> dict[str, object]:
+    """Name a case so that it is found again from another folder: a shipped one by name, a file by its whole path."""
+    file = case_path(path)
+    own = file == Path(path)
+    return {"case": str(file.resolve()) if own else str(path), "overrides": list(overrides)}
 
 
 def case_schema() -> dict[str, Any]:

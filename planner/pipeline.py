@@ -154,4 +154,5 @@ def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[
         "outage_rows": len(solution.rows),
         "buyer": problem.case.buyer,
         "disputed": problem.case.policy.disputed,
+        "question": dict(problem.asked),
     }

@@ -207,6 +207,8 @@ class Problem:
         Energy price series, any length.
     rows
         Every table row that was read, for provenance.
+    asked
+        Case and overrides as ``load_case`` got them, so that a plan can name its question; no part of the question.
     """
 
     case: Case
@@ -220,6 +222,7 @@ class Problem:
     input_sha256: str
     rows: Mapping[str, tuple[Row, ...]] = field(repr=False)
     notes: tuple[str, ...] = ()
+    asked: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def horizon(self) -> int:

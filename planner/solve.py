@@ -244,6 +244,7 @@ class Run:
         start: FloatArray | None = None,
         after_stop: bool = False,
         goal: float = -INFINITY,
+        abs_gap: float = 1e-9,
     ) -> Attempt:
         """Run HiGHS on what is loaded.
 
@@ -255,7 +256,7 @@ class Run:
             limit = time_limit_s
         h.setOptionValue("time_limit", max(0.01, h.getRunTime() + limit))
         h.setOptionValue("mip_rel_gap", gap_frac)
-        h.setOptionValue("mip_abs_gap", 1e-9)
+        h.setOptionValue("mip_abs_gap", max(abs_gap, 1e-9))
         h.setOptionValue("objective_target", goal)
         if start is not None:
             solution = highspy.HighsSolution()

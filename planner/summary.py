@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.checks import Checks
-from planner.infeasible import Clash
+from planner.infeasible import Diagnosis, WayOut
 from planner.results import Order, Plan
 from planner.terminal import plain
 
@@ -57,7 +57,7 @@ def print_summary(plan: Plan, console: Console) -> None:
         _exposure(plan),
         _zones(plan),
     ):
-        _print_table(console, title, headings, rows, note)
+        print_table(console, title, headings, rows, note)
     _trust(plan, console)
 
 
@@ -73,22 +73,33 @@ def print_checks(name: str, checks: Checks, size: str, console: Console) -> None
         _bullet(console, f"{found.rule}: {found.text}")
 
 
-def print_clash(clash: Sequence[Clash] | None, checks: Checks, console: Console) -> None:
-    """Print which business rules clash, and how far each must give; ``clash`` is None when that is not known."""
-    for found in checks.impossible:
-        _bullet(console, f"{found.rule}: {found.text}")
-    if clash is None:
+def print_clash(found: Diagnosis | None, checks: Checks, console: Console) -> None:
+    """Print which business rules clash, and the ways out; ``found`` is None when that is not known."""
+    for said in checks.impossible:
+        _bullet(console, f"{said.rule}: {said.text}")
+    if found is None:
         return
-    if not clash:
+    if not found.sets:
         text = "Every rule can be kept with containers in fractions; only whole containers do not fit."
         console.print(Text(text + " Smaller containers, a lower minimum order or a little room in any rule will do."))
         return
-    rows = [(c.words, c.rule, c.must_give) for c in clash]
-    note = "Each line that names an amount resolves the clash alone, while the other rules stay as they are."
-    _print_table(console, "These rules cannot hold together", ("rule", "name", "how far it must give"), rows, note)
+    for number_of_set, rules in enumerate(found.sets):
+        title = "These rules cannot hold together" if not number_of_set else "Neither can these"
+        note = "" if found.finished else "Time ran out: the set may be larger than it need be."
+        rows = [(c.words, c.rule, c.must_give) for c in rules]
+        print_table(console, title, ("rule", "name", "enough alone"), rows, note)
+    ways = [(w.text, _cost_span(w)) for w in found.ways_out]
+    note = "Each line makes a plan possible while every other rule stays. Cost is that of the plan then, present value."
+    print_table(console, "Ways out, cheapest first", ("change", ">million USD"), ways, note)
 
 
-def _print_table(
+def _cost_span(way: WayOut) -> str:
+    if way.cost_lower_musd is None or way.cost_upper_musd is None:
+        return "-"
+    return f"{number(way.cost_lower_musd, 1)} to {number(way.cost_upper_musd, 1)}"
+
+
+def print_table(
     console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], note: str = ""
 ) -> None:
     """Print a table; headings that begin with ``>`` are columns of numbers. Nothing is cut, only folded."""

@@ -35,7 +35,7 @@ def requirement_waterfall(c: Coefficients, d: Decision, relaxed_containers: Floa
     alive = c.alive[:, p]
     o = c.pair_offer
     n = np.array([d.containers[a, b] for a, b in c.pairs], dtype=float) * alive
-    storage = np.array([problem.offers[a].is_storage for a in o])
+    storage = np.array([problem.offers[a].is_storage for a in o], dtype=bool)
     delivered = c.delivered_mwh(p, full)
     firm = float((n * delivered)[~storage].sum())
     usable = np.array([q.energy_usable_ac_mwh for q in problem.offers])[o]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,16 +55,16 @@ def tables_of(plan: Plan, problem: Problem) -> dict[str, Table]:
     """
     bought = {order.offer for order in plan.orders}
     return {
-        "orders": _of_records(Order, plan.orders),
-        "placements": _of_records(Placement, plan.placements),
-        "zone_options": _of_records(ZoneChoice, plan.zone_options),
-        "retirements": _of_records(Retirement, plan.retirements),
+        "orders": table_of_records(Order, plan.orders),
+        "placements": table_of_records(Placement, plan.placements),
+        "zone_options": table_of_records(ZoneChoice, plan.zone_options),
+        "retirements": table_of_records(Retirement, plan.retirements),
         "cost_breakdown": Table({"item": str, "cost_musd": float}, tuple(plan.cost_breakdown_musd.items())),
         "served": Table({"period": str, "served_mw": float}, tuple(plan.served_mw.items())),
         "critical_path": _critical_path(plan),
-        "reliability": _of_records(Margin, plan.reliability),
-        "fire": _of_records(ZoneUse, plan.fire),
-        "requirement_waterfall": _of_records(WaterfallStep, plan.requirement_waterfall_mwh),
+        "reliability": table_of_records(Margin, plan.reliability),
+        "fire": table_of_records(ZoneUse, plan.fire),
+        "requirement_waterfall": table_of_records(WaterfallStep, plan.requirement_waterfall_mwh),
         "verification": _verification(plan),
         "provenance": _provenance(problem, bought),
     }
@@ -131,16 +131,40 @@ def write_plan(plan: Plan, problem: Problem, folder: Path) -> tuple[Path, ...]:
         If the folder cannot be written; files of an earlier run are then whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # backslashreplace writes a lone surrogate as a JSON escape
+    text = json_text(plan).encode("utf-8", "backslashreplace")
+    return write_tables(tables_of(plan, problem), folder, {"plan.json": text})
+
+
+def write_tables(
+    tables: Mapping[str, Table], folder: Path, last: Mapping[str, bytes] | None = None
+) -> tuple[Path, ...]:
+    """Write tables as CSV and Parquet, then other files; each appears whole, all after the last is written.
+
+    Parameters
+    ----------
+    tables
+        By file name without suffix.
+    folder
+        Exists.
+    last
+        Content of further files by name, moved into place after the tables.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; files of an earlier run are then whole.
+    """
     work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
     try:
         names = []
-        for name, table in tables_of(plan, problem).items():
+        for name, table in tables.items():
             _write_csv(table, work / f"{name}.csv")
             _write_parquet(table, work / f"{name}.parquet")
             names += [f"{name}.csv", f"{name}.parquet"]
-        # backslashreplace writes a lone surrogate as a JSON escape
-        (work / "plan.json").write_text(json_text(plan), encoding="utf-8", errors="backslashreplace")
-        names.append("plan.json")
+        for name, content in (last or {}).items():
+            (work / name).write_bytes(content)
+            names.append(name)
         for name in names:
             os.replace(work / name, folder / name)
     finally:
@@ -148,7 +172,7 @@ def write_plan(plan: Plan, problem: Problem, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in names)
 
 
-def _of_records(kind: type[Record], records: Iterable[Record]) -> Table:
+def table_of_records(kind: type[Record], records: Iterable[Record]) -> Table:
     """Table with a column per field of a record class, so that an empty one has its columns too."""
     hints = get_type_hints(kind)
     columns = {name: _bare(hints[name]) for name in kind.model_fields}
@@ -156,6 +180,8 @@ def _of_records(kind: type[Record], records: Iterable[Record]) -> Table:
 
 
 def _bare(hint: Any) -> type:
+    if get_origin(hint) is Literal:
+        return str
     kinds = [k for k in get_args(hint) if k is not NoneType] if isinstance(hint, UnionType) else [hint]
     found: type = kinds[0]
     return found

@@ -206,8 +206,10 @@ def test_infeasible_names_the_rules(tmp_path: Path) -> None:
     assert done.returncode == 3
     answer = json.loads(done.stdout)
     assert answer["status"] == "infeasible"
-    assert {"exposure_limit", "reliability"} <= {c["rule"] for c in answer["clash"]}
-    assert "the China-exposure limits" in done.stderr
+    assert {"exposure_limits.cell_ownership", "reliability.service"} <= {c["rule"] for c in answer["clash"]}
+    assert ["exposure_limits.cell_ownership"] in [w["rules"] for w in answer["ways_out"]]
+    assert "the China-exposure limit" in done.stderr
+    assert "Ways out" in done.stderr
     assert "cannot hold together" in done.stderr
 
 

@@ -1,0 +1,259 @@
+"""``explain_plan``: every question about a plan, one after the other, each kept as soon as it is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from planner.explain import alternatives, baselines, ranges
+from planner.explain.answers import Baseline, Explanation, ProblemKind, Range
+from planner.explain.bridge import bridges
+from planner.explain.desk import Desk, OutOfTime, kind_for
+from planner.explain.offers import explain_offer, look_closer
+from planner.explain.orders import Counts
+from planner.explain.rule_prices import price_rule
+from planner.problem import FloatArray, Problem
+from planner.results import Plan
+from planner.rulebook import rules_of
+from planner.solve import Stop
+
+BUDGET_S = 600.0
+QUESTION_S = 30.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be explained.
+
+    Attributes
+    ----------
+    offers, rules
+        Names; for one offer or rule that is named, lead time and allocation are looked at too.
+    every_offer, every_rule, ranges, alternatives, baselines
+        Whole chapters.
+    compare
+        Orders of the user's own plans, by name.
+    """
+
+    offers: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    every_offer: bool = False
+    every_rule: bool = False
+    ranges: bool = False
+    alternatives: bool = False
+    baselines: bool = False
+    compare: Mapping[str, Counts] = field(default_factory=dict)
+
+    @classmethod
+    def everything(cls, compare: Mapping[str, Counts] | None = None) -> Asked:
+        """Every chapter."""
+        return cls((), (), True, True, True, True, True, compare or {})
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no chapter at all was named."""
+        return self == Asked()
+
+
+def explain_plan(
+    problem: Problem,
+    plan: Plan,
+    asked: Asked | None = None,
+    *,
+    problem_kind: ProblemKind | None = None,
+    gap_frac: float | None = None,
+    budget_s: float = BUDGET_S,
+    question_s: float = QUESTION_S,
+    known: Explanation | None = None,
+    keep: Callable[[Explanation], None] = lambda found: None,
+    note: Callable[[str], None] = lambda text: None,
+    stop: Stop | None = None,
+) -> Explanation:
+    """Explain a plan: why these offers, why not those, what each rule costs, what else is nearly as good.
+
+    Parameters
+    ----------
+    problem, plan
+        The planning question, and its answer from ``planner.plan``.
+    asked
+        What to explain; everything if None.
+    problem_kind
+        ``fractions`` (containers may be bought in fractions, yes-or-no decisions are whole) or ``whole``;
+        by default whole for plans of few containers.
+    gap_frac
+        Gap to which every question is solved; that of the case if None.
+    budget_s, question_s
+        Seconds for everything, and for one question.
+    known
+        Answers of an earlier run, which are kept.
+    keep
+        Called with the explanation after every answer.
+    note
+        Called with the name of every question.
+    stop
+        To end the work from outside; its deadline replaces ``budget_s``.
+
+    Returns
+    -------
+    Explanation
+        ``unfinished`` names what the time did not allow.
+
+    Raises
+    ------
+    planner.solve.Infeasible
+        If the question has no plan at all, so that the plan cannot be its answer.
+    ValueError
+        If an offer or a rule is named that the case does not have.
+    """
+    gap = problem.case.solver.gap_frac if gap_frac is None else gap_frac
+    kind = problem_kind or kind_for(plan)
+    found = _usable(known, plan, kind, gap)
+    desk = Desk(problem, plan, stop or Stop(budget_s), kind, gap, question_s, note)
+    board = _Board(desk, found, keep, time.monotonic())
+    with desk.stop.catching_interrupt():
+        board.work(Asked.everything() if asked is None else asked)
+    return board.found
+
+
+def _usable(known: Explanation | None, plan: Plan, kind: ProblemKind, gap: float) -> Explanation:
+    """Earlier answers, if they are of the same plan, problem and gap; else an empty explanation."""
+    fresh = Explanation(
+        case=plan.case, input_sha256=plan.input_sha256, plan_cost_musd=plan.cost_musd, plan_bound_musd=plan.bound_musd,
+        problem=kind, gap_frac=gap,
+    )  # fmt: skip
+    same = ("schema_version", "case", "input_sha256", "plan_cost_musd", "problem", "gap_frac")
+    if known is not None and all(getattr(known, k) == getattr(fresh, k) for k in same):
+        return known.model_copy(update={"unfinished": ()})
+    return fresh
+
+
+@dataclass
+class _Board:
+    """The explanation as it grows."""
+
+    desk: Desk
+    found: Explanation
+    keep: Callable[[Explanation], None]
+    began: float
+
+    def work(self, asked: Asked) -> None:
+        problem, plan = self.desk.problem, self.desk.plan
+        self._put(bridges=bridges(problem, plan))
+        offers = [o.offer for o in problem.offers] if asked.every_offer else list(asked.offers)
+        rules = [r.name for r in rules_of(problem)] if asked.every_rule else list(asked.rules)
+        unknown = [n for n in offers if n not in self.desk.index]
+        unknown += [n for n in rules if n not in {r.name for r in rules_of(problem)}]
+        if unknown:
+            raise ValueError(f"the case has no offer or rule of the name {', '.join(unknown)}")
+        jobs: list[tuple[str, Callable[[], None]]] = []
+        jobs += [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()]
+        jobs += [(f"offer {n}", partial(self._offer, n)) for n in offers]
+        jobs += [(f"rule {n}", partial(self._rule, n)) for n in rules]
+        if asked.baselines:
+            jobs += [(f"baseline {n}", partial(self._baseline, n)) for n in baselines.names()]
+        if asked.alternatives:
+            jobs.append(("alternatives", self._alternatives))
+        if asked.ranges:
+            jobs += [
+                (f"range of {kind} {name} within {w:.0%}", partial(self._range, kind, name, members, w))
+                for w in sorted(ranges.WITHIN_FRAC, reverse=True)
+                for kind, name, members in ranges.groups_of(self.desk)
+            ]
+        jobs += [(f"lead time and allocation of {n}", partial(self._closer, n)) for n in offers]
+        left = []
+        for name, job in jobs:
+            try:
+                if self.desk.stop.now:
+                    raise OutOfTime
+                job()
+            except OutOfTime:
+                left.append(name)
+        self._put(unfinished=tuple(left))
+
+    def _put(self, **fields: object) -> None:
+        """Add to the explanation and keep it."""
+        spent = time.monotonic() - self.began
+        self.began = time.monotonic()
+        self.found = self.found.model_copy(update={**fields, "solve_s": self.found.solve_s + spent})
+        self.keep(self.found)
+
+    def _in_time(self) -> None:
+        """Leave out what was cut short: it is asked again in the next run."""
+        if self.desk.stop.now:
+            raise OutOfTime
+
+    def _best(self) -> dict[str, object]:
+        best = self.desk.best
+        return {"best_lower_musd": best.lower, "best_upper_musd": best.upper}
+
+    def _offer(self, name: str) -> None:
+        done = {a.offer: a for a in self.found.offers}
+        if name in done and done[name].verdict != "open":
+            return
+        done[name] = explain_offer(self.desk, name)
+        self._in_time()
+        order = self.desk.index
+        self._put(offers=tuple(sorted(done.values(), key=lambda a: order[a.offer])), **self._best())
+
+    def _closer(self, name: str) -> None:
+        done = {a.offer: a for a in self.found.offers}
+        if name not in done:
+            raise OutOfTime
+        if not done[name].thorough:
+            done[name] = look_closer(self.desk, done[name])
+            self._in_time()
+            self._put(offers=tuple(done.values()))
+
+    def _rule(self, name: str) -> None:
+        if any(r.rule == name and r.verdict != "open" for r in self.found.rules):
+            return
+        rule = next(r for r in rules_of(self.desk.problem) if r.name == name)
+        priced = price_rule(self.desk, rule)
+        self._in_time()
+        self._put(rules=(*(r for r in self.found.rules if r.rule != name), *priced), **self._best())
+
+    def _range(self, kind: str, name: str, members: frozenset[int], within_frac: float) -> None:
+        key = (kind, name, within_frac)
+        done: dict[tuple[str, str, float], Range] = {(r.group, r.name, r.within_frac): r for r in self.found.ranges}
+        if key in done and done[key].verdict != "open":
+            return
+        done[key] = ranges.range_of(self.desk, kind, name, members, within_frac)
+        self._in_time()
+        self._put(ranges=tuple(done.values()), **self._best())
+
+    def _alternatives(self) -> None:
+        if self.found.alternatives_text:
+            return
+        problem = self.desk.problem
+        made = list(self.found.alternatives)
+        known: list[FloatArray] = [alternatives.shares(problem, self.desk.plan)]
+        known += [alternatives.shares_of(problem, a) for a in made]
+        while len(made) < alternatives.MOST_ALTERNATIVES:
+            if self.desk.stop.now:
+                raise OutOfTime
+            found = alternatives.next_alternative(self.desk, known, len(made) + 1)
+            if found is None:
+                break
+            made.append(found[0])
+            known.append(found[1])
+            self._put(alternatives=tuple(made), **self._best())
+        if self.desk.stop.now and len(made) < alternatives.MOST_ALTERNATIVES:
+            raise OutOfTime
+        self._put(alternatives_text=alternatives.summary_text(len(made)))
+
+    def _baseline(self, name: str) -> None:
+        done = {b.baseline for b in self.found.baselines if b.status != "not finished in time"}
+        if name not in done:
+            self._add_baseline(baselines.baseline(self.desk, name))
+            if self.found.baselines[-1].status == "not finished in time":
+                raise OutOfTime
+
+    def _compare(self, name: str, counts: Counts) -> None:
+        made = baselines.judged(self.desk, f"compare: {name}", f"the user's own plan {name}", "as given", counts)
+        self._add_baseline(made)
+
+    def _add_baseline(self, made: Baseline) -> None:
+        kept = [b for b in self.found.baselines if b.baseline not in ("optimum", made.baseline)]
+        self._put(baselines=(baselines.optimum(self.desk), *kept, made))

@@ -1,0 +1,117 @@
+"""``planner explain``: read a folder, answer, keep, show."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from planner.explain.answers import Explanation, ProblemKind
+from planner.explain.board import Asked, explain_plan
+from planner.explain.files import keep_json, read_known, read_orders, read_plan, read_question, write_explanation
+from planner.explain.orders import Counts
+from planner.explain.show import print_explanation
+from planner.faults import Fault, InputError, known_name, shown
+from planner.problem import Problem
+from planner.rulebook import rules_of
+from planner.solve import Stop
+from planner.terminal import LiveLine, console_on, say
+from planner.writing import make_folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``planner explain`` was asked to do; see its options."""
+
+    folder: Path
+    offers: tuple[str, ...]
+    rules: tuple[str, ...]
+    ranges: bool
+    alternatives: bool
+    baselines: bool
+    compare: tuple[Path, ...]
+    case: str | None
+    overrides: tuple[str, ...]
+    problem_kind: ProblemKind | None
+    gap_frac: float | None
+    budget_s: float
+    afresh: bool
+    as_json: bool
+    quiet: bool
+
+
+def carry_out(request: Request, out: TextIO) -> bool:
+    """Answer a request; return whether everything was finished.
+
+    Raises
+    ------
+    InputError
+        With every fault of the options, the folder and the files.
+    """
+    faults = _option_faults(request)
+    plan = read_plan(request.folder, faults)
+    if plan is None or faults:
+        raise InputError(faults)
+    problem = read_question(plan, request.folder, request.case, request.overrides)
+    asked = _asked(request, problem)
+    make_folder(request.folder)
+    known = None if request.afresh else read_known(request.folder)
+    stop = Stop(request.budget_s)
+    with LiveLine(request.quiet) as line:
+        found = explain_plan(
+            problem, plan, asked, problem_kind=request.problem_kind, gap_frac=request.gap_frac, known=known,
+            keep=lambda answers: keep_json(answers, request.folder), note=line.note, stop=stop,
+        )  # fmt: skip
+    write_explanation(found, request.folder)
+    _show(found, request, out)
+    if found.unfinished:
+        say(f"{len(found.unfinished)} questions were not answered in time; the same command goes on from here.")
+    if not request.quiet:
+        say(f"Written to {request.folder}: explain.json, and tables explain_*.csv and .parquet.")
+    return not found.unfinished
+
+
+def _option_faults(request: Request) -> list[Fault]:
+    faults = []
+    if request.gap_frac is not None and not 0.0 <= request.gap_frac < 1.0:
+        faults.append(Fault("--gap", "", f"{request.gap_frac:g}", "a number of at least 0 and below 1"))
+    if not (math.isfinite(request.budget_s) and request.budget_s > 0.0):
+        faults.append(Fault("--time-limit", "", f"{request.budget_s:g}", "a number above 0"))
+    return faults
+
+
+def _asked(request: Request, problem: Problem) -> Asked:
+    """Names checked against the question; everything if no chapter was named."""
+    faults: list[Fault] = []
+    offers = [o.offer for o in problem.offers]
+    rules = [r.name for r in rules_of(problem)]
+    checks: tuple[tuple[str, tuple[str, ...], list[str]], ...] = (
+        ("--offer", request.offers, offers),
+        ("--rule", request.rules, rules),
+    )
+    for option, names, known in checks:
+        faults += [Fault(option, "", shown(n), known_name(n, known)) for n in names if n not in known]
+    compare: dict[str, Counts] = {}
+    for path in request.compare:
+        try:
+            compare[str(path)] = read_orders(path, problem)
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    asked = Asked(
+        offers=request.offers, rules=request.rules, ranges=request.ranges, alternatives=request.alternatives,
+        baselines=request.baselines, compare=compare,
+    )  # fmt: skip
+    return Asked.everything() if asked.nothing else asked
+
+
+def _show(found: Explanation, request: Request, out: TextIO) -> None:
+    if request.as_json:
+        text = json.dumps(found.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+        out.write(text + "\n")
+    elif not request.quiet:
+        print_explanation(found, console_on(out), request.offers)
+    out.flush()

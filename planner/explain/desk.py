@@ -1,0 +1,100 @@
+"""Where the answers are worked out: one workbench for the plan's own question, and fresh ones for changed questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from planner.explain.answers import ProblemKind
+from planner.problem import Problem
+from planner.results import Plan
+from planner.rulebook import Variant
+from planner.solve import Infeasible, Stop
+from planner.workbench import Bracket, Curves, Workbench
+
+#: Plans of fewer containers are explained in whole ones: there a container more or less is a large step.
+SMALL_PLAN_CONTAINERS = 60
+
+
+@dataclass
+class Desk:
+    """A plan and its question, with what is needed to answer what-ifs about it.
+
+    Attributes
+    ----------
+    problem, plan
+        The question and the answer that is explained.
+    stop
+        The time budget; Ctrl-C sets it too.
+    kind
+        Whether numbers are from the problem in fractions of containers or in whole ones.
+    gap_frac
+        Gap to which every question is solved.
+    question_s
+        Seconds that one question may take.
+    """
+
+    problem: Problem
+    plan: Plan
+    stop: Stop
+    kind: ProblemKind
+    gap_frac: float
+    question_s: float
+    note: Callable[[str], None] = lambda text: None
+    index: dict[str, int] = field(init=False)
+    curves: Curves = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.index = {o.offer: i for i, o in enumerate(self.problem.offers)}
+
+    @cached_property
+    def bench(self) -> Workbench:
+        """The plan's own question, compiled once."""
+        return Workbench(Variant(self.problem), self.stop, self.kind == "whole", self.gap_frac, curves=self.curves)
+
+    @cached_property
+    def best(self) -> Bracket:
+        """The optimum of the plan's own question, in the problem that numbers are from.
+
+        Raises
+        ------
+        Infeasible
+            If there is no plan, so that the plan cannot be of this question.
+        OutOfTime
+            If no plan was found in time.
+        """
+        self.note("the plan's own question")
+        found = self.bench.solve(limit_s=4 * self.question_s)
+        if found.impossible:
+            raise Infeasible
+        if found.x is None:
+            raise OutOfTime
+        return found
+
+    @cached_property
+    def whole_bench(self) -> Workbench:
+        """The plan's own question in whole containers."""
+        if self.kind == "whole":
+            return self.bench
+        return Workbench(Variant(self.problem), self.stop, True, self.gap_frac, self.bench.outage_names, self.curves)
+
+    def fresh(self, variant: Variant) -> Workbench:
+        """Workbench of a changed question, with the outage rows that are known already."""
+        known = self.bench.outage_names
+        return Workbench(variant, self.stop, self.kind == "whole", self.gap_frac, known, self.curves)
+
+    def solve_changed(self, variant: Variant) -> Bracket:
+        """Optimum of a changed question."""
+        bench = self.fresh(variant)
+        same = len(bench.compiled.cost) == len(self.bench.compiled.cost)
+        return bench.solve(start=self.best.x if same else None, limit_s=self.question_s)
+
+
+class OutOfTime(Exception):
+    """The time budget ended before this question was answered."""
+
+
+def kind_for(plan: Plan) -> ProblemKind:
+    """Which problem suits a plan: whole containers while they are few."""
+    return "whole" if sum(order.containers for order in plan.orders) <= SMALL_PLAN_CONTAINERS else "fractions"

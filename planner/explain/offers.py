@@ -1,0 +1,147 @@
+"""Why this offer, why not that one: forced in, left out, and the figures at which it would change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner import supply
+from planner.explain.answers import OfferAnswer, Threshold
+from planner.explain.breakeven import price_threshold
+from planner.explain.desk import Desk
+from planner.explain.shifts import allocation_threshold, lead_time_threshold
+from planner.problem import Offer
+from planner.workbench import Bracket
+
+
+def explain_offer(desk: Desk, name: str) -> OfferAnswer:
+    """Answer for one offer: what turning the decision round costs, and the price and duty at which it would change.
+
+    Parameters
+    ----------
+    desk
+        The plan and its question.
+    name
+        Of the offer.
+    """
+    o = desk.index[name]
+    desk.note(f"offer {name}")
+    if o not in desk.bench.c.offers_used:
+        return _never(desk, o)
+    best = desk.best
+    assert best.x is not None
+    used = desk.bench.uses(best.x, o)
+    if used:
+        with_it = best
+        without = desk.bench.solve(desk.bench.force_out(frozenset([o])), limit_s=desk.question_s)
+    else:
+        start = _with_offer(desk, o, best.x)
+        with_it = desk.bench.solve(desk.bench.force_in(o), start=start, limit_s=desk.question_s)
+        without = best
+    thresholds: list[Threshold] = []
+    if not without.impossible and not with_it.impossible:
+        for figure in ("price", "duty"):
+            found = price_threshold(desk, o, figure, with_it, without)
+            if found is not None:
+                thresholds.append(found)
+    return _answer(desk, o, with_it, without, used, tuple(thresholds))
+
+
+def look_closer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
+    """Return the answer with the lead time and the allocation at which an offer that is not bought enters."""
+    o = desk.index[answer.offer]
+    if answer.verdict in ("bought", "needed"):
+        return answer.model_copy(update={"thorough": True})
+    found = [t for t in (lead_time_threshold(desk, o), allocation_threshold(desk, o)) if t is not None]
+    return answer.model_copy(update={"thresholds": (*answer.thresholds, *found), "thorough": True})
+
+
+def _with_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
+    """Return the decisions of a plan with an offer added in its first tier: a start, not yet a plan."""
+    start = x.copy()
+    start[desk.bench.columns.tiers[o][0]] = 1.0
+    levels = desk.bench.columns.levels
+    for level, members in enumerate(desk.bench.c.group_levels):
+        if o in members and levels[level] >= 0:
+            start[levels[level]] = 1.0
+    return start
+
+
+def _answer(
+    desk: Desk, o: int, with_it: Bracket, without: Bracket, used: bool, thresholds: tuple[Threshold, ...]
+) -> OfferAnswer:
+    offer = desk.problem.offers[o]
+    turned, kept = (without, with_it) if used else (with_it, without)
+    low, high = max(0.0, turned.lower - kept.upper), turned.upper - kept.lower
+    bought = sum(order.containers for order in desk.plan.orders if order.offer == offer.offer)
+    if turned.impossible:
+        verdict = "needed" if used else "does not fit"
+        text = "no plan keeps every rule without it" if used else "no plan with its minimum order keeps every rule"
+    elif not np.isfinite(turned.upper):
+        verdict = "open"
+        text = f"the time was too short; turning the decision round costs at least {low:,.2f} million USD more"
+    elif low <= 0.0:
+        verdict = "tie"
+        text = f"a tie within the gaps: with it or without it, the cost differs by at most {high:,.2f} million USD"
+    else:
+        verdict = "bought" if used else "stays out"
+        what = "losing it costs" if used else "its minimum order costs"
+        text = f"{what} {low:,.2f} to {high:,.2f} million USD more"
+    if bool(bought) != used:
+        text += "; the plan in whole containers decides otherwise than the problem these numbers are from"
+    return _record(offer, bought, verdict, desk, (with_it, without), (low, high), thresholds, text)
+
+
+def _record(
+    offer: Offer,
+    bought: int,
+    verdict: str,
+    desk: Desk,
+    brackets: tuple[Bracket, Bracket] | None,
+    extra: tuple[float, float] | None,
+    thresholds: tuple[Threshold, ...],
+    text: str,
+) -> OfferAnswer:
+    ends = [b for pair in brackets or () for b in (pair.lower, pair.upper)] or [np.inf] * 4
+    low, high = extra if extra is not None else (np.inf, np.inf)
+    return OfferAnswer(
+        offer=offer.offer,
+        supplier=offer.supplier,
+        chemistry=offer.chemistry,
+        origin=offer.origin,
+        bought=bought > 0,
+        containers=bought,
+        energy_mwh=bought * offer.energy_usable_ac_mwh,
+        verdict=verdict,
+        problem=desk.kind,
+        with_lower_musd=finite(ends[0]),
+        with_upper_musd=finite(ends[1]),
+        without_lower_musd=finite(ends[2]),
+        without_upper_musd=finite(ends[3]),
+        extra_cost_lower_musd=finite(low),
+        extra_cost_upper_musd=finite(high),
+        thresholds=thresholds,
+        thorough=False,
+        text=text,
+    )
+
+
+def finite(value: float) -> float | None:
+    """Return a number, or None for one that JSON cannot hold."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _never(desk: Desk, o: int) -> OfferAnswer:
+    """An offer that no plan of this question can buy, with the reasons by period."""
+    problem, offer = desk.problem, desk.problem.offers[o]
+    reasons: dict[str, list[str]] = {}
+    for period in problem.periods:
+        why = supply.refusal(problem, offer, period)
+        if why is not None:
+            text = f"{why.rule.replace('_', ' ')}: {why.text}"
+        elif not supply.can_serve(problem, offer):
+            text = "starts after the longest outage ends, or never"
+        else:
+            text = "less than one container can be had from its factories, or stand on the site"
+        reasons.setdefault(text, []).append(period.label)
+    said = "; ".join(f"{text} ({labels[0]} to {labels[-1]})" for text, labels in reasons.items())
+    return _record(offer, 0, "cannot be bought", desk, None, None, (), said)

@@ -1,0 +1,76 @@
+"""What each rule costs: dropped, or eased by a unit, and everything decided anew."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.explain.answers import RulePrice
+from planner.explain.desk import Desk
+from planner.explain.offers import finite
+from planner.model.coefficients import Coefficients
+from planner.rulebook import Rule, Variant, eased, rules_of
+
+#: Rules that are only eased: without them there is nothing left to plan.
+_ONLY_EASED = ("reliability.service",)
+
+
+def rule_named(desk: Desk, name: str) -> Rule | None:
+    """The rule of a name, if the case has it."""
+    return next((r for r in rules_of(desk.problem) if r.name == name), None)
+
+
+def price_rule(desk: Desk, rule: Rule) -> tuple[RulePrice, ...]:
+    """Price of a rule: dropped, and eased by one unit where it is a number."""
+    found = []
+    if rule.name not in _ONLY_EASED:
+        desk.note(f"rule {rule.name}, dropped")
+        found.append(_price(desk, rule, "dropped", rule.most))
+    if rule.ease is not None and rule.most > 1.0 and not desk.stop.now:
+        desk.note(f"rule {rule.name}, eased")
+        found.append(_price(desk, rule, "eased", 1.0))
+    return tuple(found)
+
+
+def _price(desk: Desk, rule: Rule, change: str, amount: float) -> RulePrice:
+    best, variant = desk.best, eased(desk.problem, rule, amount)
+    without = best if _admits_nothing(desk, rule, variant) else desk.solve_changed(variant)
+    # A rule that gives way never makes the best plan dearer: what was possible still is.
+    low, high = max(0.0, best.lower - without.upper), max(0.0, best.upper - without.lower)
+    if without is best:
+        low = high = 0.0
+    if not np.isfinite(without.upper):
+        verdict, text = "open", "the time was too short"
+    elif low > 0.0:
+        verdict, text = "binds", f"saves {low:,.2f} to {high:,.2f} million USD"
+    elif high <= 1e-5 * max(1.0, abs(best.upper)):
+        verdict, text = "costs nothing", "saves nothing"
+    else:
+        verdict, text = "tie", f"a tie within the gaps: saves at most {high:,.2f} million USD"
+    if change == "eased":
+        rest = None if rule.now is None else rule.now - amount
+        text = rule.result.format(amount=amount, rest=_rest(rule, amount, rest)) + ": " + text
+    return RulePrice(
+        rule=rule.name,
+        words=rule.words,
+        change=change,
+        amount=amount,
+        unit=rule.unit,
+        now=rule.now,
+        problem=desk.kind,
+        saved_lower_musd=finite(low),
+        saved_upper_musd=finite(high),
+        verdict=verdict,
+        text=text,
+    )
+
+
+def _admits_nothing(desk: Desk, rule: Rule, variant: Variant) -> bool:
+    """Whether a rule that only keeps deliveries out lets none in when it gives way: then nothing changes."""
+    only_admission = rule.name in ("validity", "site.hosts") or rule.name.startswith("ban: ")
+    return only_admission and Coefficients(variant.problem, variant.waived).pairs == desk.bench.c.pairs
+
+
+def _rest(rule: Rule, amount: float, rest: float | None) -> float:
+    """What a rule asks once it is eased: a permit grows, everything else shrinks."""
+    grows = rule.name == "site.generator_mw_max"
+    return (rule.now or 0.0) + amount if grows else (rest or 0.0)
