@@ -12,6 +12,7 @@ import numpy as np
 
 from planner import account, decode
 from planner.catalogue import CONFIDENCE_ORDER
+from planner.evidence import dossier
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.problem import Problem
@@ -122,6 +123,7 @@ def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> 
         verification=None,
         timing_s=solution.timing_s,
         provenance=_provenance(problem, solution, {problem.offers[o].offer for o in d.tier}),
+        dossier=dossier(c, d, cost - bound),
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
+from planner.dossier import Dossier
+
+SCHEMA_VERSION = "1.1"
 PlanStatus = Literal["optimal", "gap_limit", "time_limit", "interrupted", "unverified"]
 CreditState = Literal["none", "base", "bonus"]
 
@@ -161,3 +163,4 @@ class Plan(Record):
     verification: Verification | None
     timing_s: dict[str, float]
     provenance: dict[str, Any]
+    dossier: Dossier | None = None
