@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
-import highspy
 import numpy as np
 
 from planner import account, decode
-from planner.catalogue import CONFIDENCE_ORDER
+from planner.catalogue import CONFIDENCE_ORDER, Row
 from planner.evidence import dossier
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.problem import Problem
 from planner.results import Plan, PlanStatus
 from planner.search import Search, Solution
-from planner.solve import Progress, Stop
+from planner.solve import Progress, Stop, new_highs
 from planner.verify import verify
 from planner.waterfall import requirement_waterfall
 
@@ -140,6 +140,14 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
     )
 
 
+def _rows_sha256(rows: Iterable[Row]) -> str:
+    """Digest of the rows of one table that entered."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(row.model_dump_json().encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
 def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[str, object]:
     """Versions, sizes, and the confidence of the rows behind the plan."""
     rows = [row for table in problem.rows.values() for row in table if not hasattr(row, "offer") or row.offer in bought]
@@ -147,7 +155,7 @@ def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[
     return {
         "planner": version("storage-portfolio-planner"),
         "solver": "HiGHS",
-        "solver_version": highspy.Highs().version(),
+        "solver_version": new_highs().version(),
         "python": platform.python_version(),
         "data_rows_used": len(rows),
         "rows_by_confidence": counts,
@@ -155,6 +163,7 @@ def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[
         "solver_rows": solution.solver_rows,
         "solver_columns": solution.solver_columns,
         "outage_rows": len(solution.rows),
+        "table_sha256": {name: _rows_sha256(table) for name, table in sorted(problem.rows.items()) if table},
         "buyer": problem.case.buyer,
         "disputed": problem.case.policy.disputed,
     }

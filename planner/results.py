@@ -164,3 +164,14 @@ class Plan(Record):
     timing_s: dict[str, float]
     provenance: dict[str, Any]
     dossier: Dossier | None = None
+
+
+def plan_schema() -> dict[str, Any]:
+    """JSON Schema of ``plan.json``; ``$id`` carries the version that ``schema_version`` must name."""
+    schema = Plan.model_json_schema(mode="serialization")
+    schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION, "title": "Schema Version"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:storage-portfolio-planner:plan:{SCHEMA_VERSION}",
+        **schema,
+    }

@@ -8,6 +8,7 @@ again on every solution that is kept.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +153,21 @@ class Stop:
             signal.signal(signal.SIGINT, before)
 
 
+def new_highs() -> highspy.Highs:
+    """A HiGHS object; the banner that 1.16 prints past Python is sent nowhere, so that standard output stays clean."""
+    try:
+        own, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no standard output at all
+        return highspy.Highs()
+    try:
+        os.dup2(nowhere, 1)
+        return highspy.Highs()
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
+        os.close(nowhere)
+
+
 @dataclass
 class Attempt:
     """What one run of HiGHS left: a solution (or None), the dual bound, and whether it finished."""
@@ -174,7 +190,7 @@ class Run:
     highs: highspy.Highs = field(init=False)
 
     def __post_init__(self) -> None:
-        self.highs = highspy.Highs()
+        self.highs = new_highs()
         options = {"output_flag": False, "threads": 1, "parallel": "off", "random_seed": self.seed}
         for name, value in options.items():
             self.highs.setOptionValue(name, value)

@@ -9,7 +9,7 @@ drawing counts what it could not place.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,8 @@ from planner.problem import Offer, Problem
 LEAST_GAP_M = 0.15
 #: Room that blocks may take beyond their area where the zone has some to spare.
 STRETCHES = (1.0, 1.02, 1.05, 1.1, 1.2, 1.4)
+#: Ways to split the largest parcel over two bands where one tiling does not place everything.
+BANDS = 40
 #: Below this multiplier an offer's length and width stand for its whole area, gaps included.
 PLOT_MULTIPLIER = 1.05
 DECIMALS = 3
@@ -134,19 +136,46 @@ def lay_out(parcels: Sequence[Parcel], room: Rectangle) -> tuple[tuple[Block, ..
     wanted = sum(p.area_m2 for p in parcels)
     if wanted <= 0 or room.length <= 0 or room.width <= 0:
         return (), sum(p.containers for p in parcels)
-    ranked = sorted(parcels, key=lambda p: (-p.area_m2, p.offer))
     best: tuple[tuple[Block, ...], int] | None = None
-    for stretch in (*STRETCHES, room.length * room.width / wanted):
-        if stretch * wanted > room.length * room.width * (1 + 1e-9):
-            continue
-        tiles = _tile([p.area_m2 * stretch for p in ranked], _low_end(room, wanted * stretch))
-        blocks = tuple(b for p, r in zip(ranked, tiles, strict=True) if (b := _block(p, r)) is not None)
+    for pieces in _plans(parcels, room):
+        blocks = tuple(b for p, r in pieces if (b := _block(p, r)) is not None)
         missing = sum(p.containers for p in parcels) - sum(b.containers for b in blocks)
         if best is None or missing < best[1]:
             best = blocks, missing
         if missing == 0:
             break
     return best if best is not None else ((), sum(p.containers for p in parcels))
+
+
+def _plans(parcels: Sequence[Parcel], room: Rectangle) -> Iterator[list[tuple[Parcel, Rectangle]]]:
+    """Divisions of the room to try: one tiling with more and more ease, then two bands."""
+    ranked = sorted(parcels, key=lambda p: (-p.area_m2, p.offer))
+    wanted, there = sum(p.area_m2 for p in parcels), room.length * room.width
+    for stretch in (*STRETCHES, there / wanted):
+        if stretch * wanted <= there * (1 + 1e-9):
+            yield list(
+                zip(ranked, _tile([p.area_m2 * stretch for p in ranked], _low_end(room, wanted * stretch)), strict=True)
+            )
+    # The largest parcel fills what the others leave of a band, and the rest of it a band of its own.
+    filler, others = ranked[0], ranked[1:]
+    taken = sum(p.area_m2 for p in others)
+    each = filler.area_m2 / filler.containers
+    for count in sorted({round(filler.containers * i / BANDS) for i in range(BANDS)}):
+        first = [*others, *([replace(filler, containers=count)] if count else [])]
+        if not first:
+            continue
+        first.sort(key=lambda p: (-p.area_m2, p.offer))
+        rest = replace(filler, containers=filler.containers - count)
+        for along in (True, False):
+            depth = (taken + count * each) / (room.length if along else room.width)
+            left = rest.area_m2 / (room.length if along else room.width)
+            if along:
+                low = replace(room, width=depth)
+                high = Rectangle(room.x, room.y + depth, room.length, left)
+            else:
+                low = replace(room, length=depth)
+                high = Rectangle(room.x + depth, room.y, left, room.width)
+            yield [*zip(first, _tile([p.area_m2 for p in first], low), strict=True), (rest, high)]
 
 
 def _low_end(room: Rectangle, area_m2: float) -> Rectangle:
