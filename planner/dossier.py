@@ -92,6 +92,7 @@ class OrderLine(Exhibit):
     offer: str
     supplier: str
     chemistry: str
+    kind: str
     origin: str
     period: str
     order_month: str

@@ -39,6 +39,7 @@ def _line(c: Coefficients, d: Decision, o: int, p: int) -> OrderLine:
         offer=offer.offer,
         supplier=offer.supplier,
         chemistry=offer.chemistry,
+        kind=offer.kind,
         origin=offer.origin,
         period=period.label,
         order_month=month_text(supply.order_month(offer, period)),

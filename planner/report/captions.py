@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.dossier import Dossier
 from planner.report.pack import Pack
-from planner.report.wording import CONTINGENCY, COST, number, percent, words
+from planner.report.wording import CONTINGENCY, COST, number, percent, period, words
 from planner.results import Plan
 
 
@@ -55,8 +55,9 @@ def _load(plan: Plan) -> str:
     if not late:
         return "Load that is wanted and load that is energised: all of it on time."
     held = sorted({r.binding for r in late})
-    return f"Load that is wanted and load that is energised. It is late in {', '.join(r.period for r in late)};" + (
-        f" what holds it back: {', '.join(held)}."
+    return (
+        f"Load that is wanted and load that is energised. It is late in {', '.join(period(r.period) for r in late)};"
+        + (f" what holds it back: {', '.join(held)}.")
     )
 
 
@@ -84,8 +85,11 @@ def _outages(dossier: Dossier) -> str:
     tight = min(dossier.outage_curves, key=lambda q: q.margin_mwh)
     text = "Energy that must be there for an outage (the largest loads of so many hours) against what the"
     text += " fleet delivers after each loss, in its tightest period. "
-    text += f"The tightest of all: {words(tight.contingency, CONTINGENCY).lower()} in {tight.period}, with"
-    return text + f" {number(tight.margin_mwh, 1)} MWh to spare at {number(tight.tightest_h, 1)} h."
+    text += f"The tightest of all: {words(tight.contingency, CONTINGENCY).lower()} in {period(tight.period)}, with"
+    text += f" {number(tight.margin_mwh, 1)} MWh to spare at {number(tight.tightest_h, 1)} h."
+    if any(q.contingency == "fire_group" for q in dossier.outage_curves):
+        text += " The largest fire group that the plan ever owns must be bearable in every period."
+    return text
 
 
 def _site(dossier: Dossier) -> str:

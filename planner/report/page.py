@@ -37,6 +37,7 @@ def page_html(pack: Pack) -> str:
     environment.filters |= {
         "number": wording.number,
         "percent": wording.percent,
+        "period": wording.period,
         "words": lambda name, table: wording.words(name, getattr(wording, table)),
         "chemistry_colour": wording.chemistry_colour,
         "origin_colour": wording.origin_colour,
@@ -84,6 +85,7 @@ def _data(pack: Pack) -> dict[str, Any]:
         "rows": _coded(pack.rows),
         "front": _front(pack),
         "chemistry": {k: {"name": n, "colour": c} for k, (n, c) in wording.CHEMISTRY.items()},
+        "firm": {k: {"name": n, "colour": c} for k, (n, c) in wording.FIRM.items()},
         "origin": wording.ORIGIN,
         "otherOrigin": wording.OTHER_ORIGIN,
         "cost": wording.COST,
@@ -105,7 +107,17 @@ def _view(plan: Plan) -> dict[str, Any]:
     """The parts of a plan that the explorer redraws."""
     chosen = {"headline", "awards", "order_lines", "site", "periods"}
     dates = {"containers", "retirement_month"}
-    lines = {"offer", "supplier", "chemistry", "origin", "period", "order_month", "arrival_month", "start_month"}
+    lines = {
+        "offer",
+        "supplier",
+        "chemistry",
+        "kind",
+        "origin",
+        "period",
+        "order_month",
+        "arrival_month",
+        "start_month",
+    }
     dossier = plan.dossier
     assert dossier is not None  # read_pack refuses plans without
     view = dossier.model_dump(mode="json", include=chosen)

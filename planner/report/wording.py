@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 LONGEST_TEXT = 2000
@@ -34,7 +35,7 @@ ORIGIN = {
     "United Kingdom": "#5b8538",
 }
 OTHER_ORIGIN = "#6f7883"
-KIND = {"storage": "storage", "generator": "generator", "firm_contract": "firm grid contract"}
+FIRM = {"generator": ("Generator", "#5f656d"), "firm_contract": ("Firm contract", "#8a919a")}
 STATUS = {
     "optimal": "Optimal: no cheaper plan exists",
     "gap_limit": "Solved to the gap asked",
@@ -49,7 +50,7 @@ COST = {
     "power_conversion": "Power conversion",
     "balance_of_plant": "Balance of plant",
     "installation": "Installation",
-    "epc": "Engineering and construction",
+    "epc": "Engineering (EPC)",
     "fuel": "Fuel",
     "land": "Land",
     "fire_barriers": "Fire barriers",
@@ -112,9 +113,14 @@ def number(value: float | None, digits: int = 0) -> str:
     return f"\u2212{text}" if value < 0 and text.strip("0.,") else text
 
 
+def period(label: str) -> str:
+    """A period in short: whole years of later rounds as ``2033\u20132036``."""
+    return re.sub(r"^(\d{4})-01\.\.(\d{4})-12$", "\\1\u2013\\2", label)
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as per cent."""
-    return "\u2013" if value is None else f"{number(100.0 * value, digits)} %"
+    return "\u2013" if value is None else f"{number(100.0 * value, digits)}\u00a0%"
 
 
 def words(name: str, table: dict[str, str]) -> str:
@@ -124,13 +130,15 @@ def words(name: str, table: dict[str, str]) -> str:
 
 def chemistry(name: str, kind: str = "storage") -> str:
     """Name of a chemistry, or what kind of firm resource it is."""
-    if kind in ("generator", "firm_contract"):
-        return "Generator" if kind == "generator" else "Firm contract"
+    if kind in FIRM:
+        return FIRM[kind][0]
     return CHEMISTRY[name][0] if name in CHEMISTRY else name
 
 
-def chemistry_colour(name: str) -> str:
-    """Colour of a chemistry."""
+def chemistry_colour(name: str, kind: str = "storage") -> str:
+    """Colour of a chemistry, or of a kind of firm resource."""
+    if kind in FIRM:
+        return FIRM[kind][1]
     return CHEMISTRY[name][1] if name in CHEMISTRY else "#777d86"
 
 

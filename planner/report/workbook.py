@@ -79,10 +79,9 @@ def _schedule(book: Book, dossier: Dossier) -> None:
          "Price, USD", "per")
     )  # fmt: skip
     top = sheet.row
-    kinds = {a.offer: a.kind for a in dossier.awards}
     sheet.rows(
         [
-            (q.order_month, q.offer, q.supplier, chemistry(q.chemistry, kinds.get(q.offer, "storage")), q.origin,
+            (q.order_month, q.offer, q.supplier, chemistry(q.chemistry, q.kind), q.origin,
              q.arrival_month, q.start_month, q.retirement_month, q.containers, q.price_usd_per_basis, q.basis)
             for q in dossier.order_lines
         ],

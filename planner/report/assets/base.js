@@ -31,11 +31,10 @@ function number(value, digits) {
 function digitsFor(largest) { return largest >= 100 ? 0 : largest >= 10 ? 1 : 2; }
 
 function chemistryName(chemistry, kind) {
-  if (kind === "generator") return "Generator";
-  if (kind === "firm_contract") return "Firm contract";
+  if (DATA.firm[kind]) return DATA.firm[kind].name;
   return DATA.chemistry[chemistry] ? DATA.chemistry[chemistry].name : chemistry;
 }
-function chemistryColour(chemistry) { return DATA.chemistry[chemistry] ? DATA.chemistry[chemistry].colour : "#777d86"; }
+function chemistryColour(chemistry, kind) { if (DATA.firm[kind]) return DATA.firm[kind].colour; return DATA.chemistry[chemistry] ? DATA.chemistry[chemistry].colour : "#777d86"; }
 function originColour(country) { return DATA.origin[country] || DATA.otherOrigin; }
 function words(name, table) { return table[name] || name.replace(/_/g, " "); }
 
@@ -49,6 +48,9 @@ function chip(colour_, text, shape) {
   return made;
 }
 
+// Whole years of later rounds in short.
+function periodName(label) { return label.replace(/^(\d{4})-01\.\.(\d{4})-12$/, "$1\u2013$2"); }
+
 function monthDate(month) { return month + "-01"; }
 function monthNumber(month) { return 12 * Number(month.slice(0, 4)) + Number(month.slice(5, 7)) - 1; }
 function monthText(n) { return String(Math.floor(n / 12)).padStart(4, "0") + "-" + String((n % 12) + 1).padStart(2, "0"); }
@@ -60,12 +62,13 @@ function figure(id, build) {
   const box = byId("chart-" + id) || byId(id);
   if (!box) return;
   drawn.set(id, () => {
-    const width = printing ? PRINT_WIDTH : box.clientWidth;
+    const width = printing ? (box.closest(".multiples") ? PRINT_WIDTH / 2 - 16 : PRINT_WIDTH) : box.clientWidth;
     if (!width) return;
     const made = build(width);
-    if (!made) { Plotly.purge(box); box.replaceChildren(element("p", "Nothing to draw.", { class: "note" })); box.style.minHeight = "0"; return; }
+    box.hidden = !made; // the caption says why there is nothing to see
+    if (!made) return;
     const ink = colour("ink"), line = colour("line"), muted = colour("muted");
-    const axis = { gridcolor: line, zerolinecolor: muted, linecolor: muted, tickcolor: muted, fixedrange: true, automargin: true };
+    const axis = { gridcolor: line, zerolinecolor: muted, linecolor: muted, tickcolor: muted, fixedrange: true, automargin: true, exponentformat: "none", separatethousands: true };
     const layout = Object.assign({
       width, margin: { l: 8, r: 12, t: 8, b: 36 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: ink, size: width < 480 ? 11 : 12, family: getComputedStyle(document.body).fontFamily },

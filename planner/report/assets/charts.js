@@ -18,7 +18,7 @@ function timelineFigure(dossier) {
     const bar = (from, to, opacity, text) => ({
       type: "bar", orientation: "h", y: names, base: ordered.map((q) => monthDate(q[from])),
       x: ordered.map((q) => Date.parse(monthDate(q[to])) - Date.parse(monthDate(q[from]))),
-      marker: { color: ordered.map((q) => chemistryColour(q.chemistry)), opacity }, width: 0.55,
+      marker: { color: ordered.map((q) => chemistryColour(q.chemistry, q.kind)), opacity }, width: 0.55,
       hovertext: ordered.map((q) => label(q.offer) + "<br>" + text(q)), hoverinfo: "text",
     });
     const traces = [
@@ -38,11 +38,18 @@ function timelineFigure(dossier) {
       traces,
       layout: {
         barmode: "overlay", height: 56 + 26 * ordered.length, margin: { l: 8, r: 8, t: 26, b: 8 },
-        xaxis: { type: "date", side: "top", range: [monthDate(monthText(from)), monthDate(monthText(to))], dtick: years > 5 || narrow ? "M12" : "M6", tickformat: years > 5 || narrow ? "%Y" : "%b %Y", tickangle: 0 },
+        xaxis: { type: "date", side: "top", range: [monthDate(monthText(from)), monthDate(monthText(to))], dtick: narrow && years > 5 ? "M24" : years > 5 || narrow ? "M12" : "M6", tickformat: years > 5 || narrow ? "%Y" : "%b %Y", tickangle: 0 },
         yaxis: { tickvals: names, ticktext: ordered.map((q) => label(shorten(q.offer, narrow ? 16 : 30)) + " "), showgrid: false, zeroline: false, range: [-0.6, ordered.length - 0.4] },
       },
     };
   };
+}
+
+function timelineLegend(into, lines) {
+  const bars = new Map(lines.map((q) => [chemistryName(q.chemistry, q.kind), chemistryColour(q.chemistry, q.kind)]));
+  const dots = new Map(lines.map((q) => [q.origin, originColour(q.origin)]));
+  for (const [name, fill] of bars) into.append(chip(fill, name, "square"));
+  for (const [name, fill] of dots) into.append(chip(fill, "from " + name, "round"));
 }
 
 function laterRounds(dossier) {
@@ -67,7 +74,7 @@ function loadFigure() {
         step(shown.map((p) => p.target_mw), "wanted", { line: { color: colour("ink"), width: 1.5, dash: "dash" } }),
         step(shown.map((p) => p.energisable_mw), "grid, transformers and permits allow", { line: { color: colour("muted"), width: 1.5, dash: "dot" } }),
       ],
-      layout: { height: 280, showlegend: true, legend: { orientation: "h", y: -0.16, x: 0, yanchor: "top" }, margin: { l: 8, r: 12, t: 8, b: 8 }, yaxis: { title: { text: "MW" }, rangemode: "tozero" }, xaxis: { type: "date", tickformat: "%Y", dtick: "M12" } },
+      layout: { height: 280, showlegend: true, legend: { orientation: "h", y: 1.02, x: 0, yanchor: "bottom" }, margin: { l: 8, r: 12, t: width < 560 ? 66 : 30, b: 8 }, yaxis: { title: { text: "MW" }, rangemode: "tozero" }, xaxis: { type: "date", tickformat: "%Y", dtick: "M12" } },
     };
   };
 }
@@ -85,7 +92,7 @@ function fleetFigure() {
     }));
     return {
       traces,
-      layout: { height: 280, barmode: "stack", bargap: 0.25, showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" }, margin: { l: 8, r: 8, t: 8, b: 8 }, yaxis: { title: { text: "MWh" } }, xaxis: { type: "category", tickvals: periods.map((p) => label(p)), ticktext: periods.map((p) => label(p.replace(/(\d{4})-\d{2}\.\.(\d{4})-\d{2}/, "$1\u2013$2"))), tickangle: periods.length > 5 || width < 480 ? -45 : 0 } },
+      layout: { height: 280, barmode: "stack", bargap: 0.25, showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" }, margin: { l: 8, r: 8, t: 30 + 18 * Math.floor((kinds.length * 115) / width), b: 8 }, yaxis: { title: { text: "MWh" } }, xaxis: { type: "category", tickvals: periods.map((p) => label(p)), ticktext: periods.map((p) => label(periodName(p))), tickangle: periods.length > 5 || width < 480 ? -45 : 0 } },
     };
   };
 }
@@ -106,7 +113,7 @@ function waterfall(steps, unit, width, colours) {
     ],
     layout: {
       barmode: "overlay", height: 52 + 25 * steps.length, margin: { l: 8, r: 8, t: 6, b: 8 },
-      xaxis: { title: { text: unit, standoff: 6 }, range: [Math.min(0, ...low) - (Math.min(0, ...low) < 0 ? span * 0.05 : 0), Math.max(...high) + span * (narrow ? 0.2 : 0.1)], nticks: narrow ? 4 : 8, zeroline: true },
+      xaxis: { title: { text: unit, standoff: 6 }, range: [Math.min(0, ...low) - (Math.min(0, ...low) < 0 ? span * 0.05 : 0), Math.max(...high) + span * (narrow ? 0.24 : width < 760 ? 0.17 : 0.1)], nticks: narrow ? 4 : 8, zeroline: true },
       yaxis: { tickvals: at, ticktext: steps.map((s) => label(shorten(s[0], narrow ? 24 : 46)) + " "), showgrid: false, zeroline: false, range: [-0.6, steps.length - 0.4] },
     },
   };
@@ -146,7 +153,7 @@ function outageFigures() {
     part.append(element("h4", words(curve.contingency, DATA.contingency)));
     const lost = curve.lost ? shorten(curve.lost, 60) + ", " : "";
     const note = element("p");
-    note.append(element("bdi", lost + curve.period + ": " + number(curve.margin_mwh, 1) + " MWh to spare at " + number(curve.tightest_h, curve.tightest_h % 1 ? 2 : 0) + " h"));
+    note.append(element("bdi", lost + periodName(curve.period) + ": " + number(curve.margin_mwh, 1) + " MWh to spare at " + number(curve.tightest_h, curve.tightest_h % 1 ? 2 : 0) + " h"));
     const chart = element("div", null, { id: "chart-outage-" + i, class: "chart", role: "img", "aria-label": words(curve.contingency, DATA.contingency) + ": required and delivered energy by hours" });
     part.append(note, chart);
     box.append(part);
@@ -156,7 +163,7 @@ function outageFigures() {
         { type: "scatter", mode: curve.hours.length > 1 ? "lines" : "markers", name: "required", x: [0].concat(curve.hours), y: [0].concat(curve.required_mwh), line: { color: colour("ink"), width: 1.5, dash: "dash" }, hovertemplate: "%{x:.3~f} h: %{y:,.1f} MWh required<extra></extra>" },
         { type: "scatter", mode: "markers", name: "tightest", x: [curve.tightest_h], y: [curve.required_mwh[curve.hours.findIndex((h) => Math.abs(h - curve.tightest_h) < 1e-9)]], marker: { color: "#c8443c", size: 9, symbol: "diamond" }, hovertemplate: "tightest: %{x:.3~f} h<extra></extra>" },
       ],
-      layout: { height: 230, showlegend: i === 0, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, margin: { l: 8, r: 12, t: i === 0 ? 8 : 28, b: 8 }, xaxis: { title: { text: "hours", standoff: 4 }, rangemode: "tozero" }, yaxis: { title: { text: "MWh" }, rangemode: "tozero", nticks: 5 } },
+      layout: { height: 230, showlegend: i === 0, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, margin: { l: 8, r: 12, t: 28, b: 8 }, xaxis: { title: { text: "hours", standoff: 4 }, rangemode: "tozero" }, yaxis: { title: { text: "MWh" }, rangemode: "tozero", nticks: 5 } },
     }));
   });
 }
@@ -206,7 +213,7 @@ function countryFigure() {
     });
     return {
       traces,
-      layout: { height: 250, barmode: "stack", showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" }, margin: { l: 8, r: 28, t: 8, b: 8 }, xaxis: { range: [0, 1], tickformat: ".0%" }, yaxis: { tickvals: roles.map((r, i) => i), ticktext: roles.map((r) => label(r) + " "), showgrid: false, zeroline: false, range: [-0.6, roles.length - 0.4] } },
+      layout: { height: 250, barmode: "stack", showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" }, margin: { l: 8, r: 28, t: 30 + 18 * Math.floor((countries.length * 130) / width), b: 8 }, xaxis: { range: [0, 1], tickformat: ".0%" }, yaxis: { tickvals: roles.map((r, i) => i), ticktext: roles.map((r) => label(r) + " "), showgrid: false, zeroline: false, range: [-0.6, roles.length - 0.4] } },
     };
   };
 }

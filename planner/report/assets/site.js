@@ -29,7 +29,7 @@ function zoneDrawing(zone, scale, order) {
 }
 
 function drawBlock(svg, block, up, hair) {
-  const fill = chemistryColour(block.chemistry), group = shape("g", { class: "block" });
+  const fill = chemistryColour(block.chemistry, block.kind), group = shape("g", { class: "block" });
   group.append(shape("title", {}, block.offer + ": " + number(block.containers) + " of " + chemistryName(block.chemistry, block.kind) + (block.plot ? ", drawn as plots" : ", gaps " + number(block.gap_x_m, 1) + " and " + number(block.gap_y_m, 1) + " m") + (block.fire_group > 1 ? ", fire groups of " + block.fire_group : "")));
   group.append(box(block.x_m, up(block.y_m, block.width_m), block.length_m, block.width_m, { fill: colour("hatch") }));
   group.append(box(block.x_m, up(block.y_m, block.array_width_m), block.array_length_m, block.array_width_m, { fill, "fill-opacity": 0.16 }));
@@ -48,7 +48,7 @@ function drawBlock(svg, block, up, hair) {
     }
   }
   group.append(shape("path", { d: path, fill: block.plot ? fill : fill, "fill-opacity": block.plot ? 0.55 : 1, stroke: block.plot ? colour("ground") : "none", "stroke-width": hair, class: "containers", "data-containers": block.containers }));
-  if (groups) group.append(shape("path", { d: groups, fill: "none", stroke: colour("ink"), "stroke-width": 0.7 * hair, class: "groups" }));
+  if (groups) group.append(shape("path", { d: groups, fill: "none", stroke: colour("ink"), "stroke-width": 0.6 * hair, "stroke-opacity": 0.75, class: "groups" }));
   svg.append(group);
 }
 
@@ -66,11 +66,12 @@ function drawZones(into, zones) {
     const part = element("div");
     const head = element("h4");
     head.append(element("bdi", zone.zone));
-    const parts = [zone.period, number(zone.containers) + " containers", number(zone.occupied_m2) + " of " + number(zone.usable_m2) + " m\u00b2"];
+    const parts = [periodName(zone.period), number(zone.containers) + " containers", number(zone.occupied_m2) + " of " + number(zone.usable_m2) + " m\u00b2"];
     if (zone.setback_m) parts.push("setback " + number(zone.setback_m, 1) + " m to the hall");
     parts.push(zone.barrier ? "fire barrier" : "no barrier");
     part.append(head, element("p", parts.join(" \u00b7 ")));
-    const share = Math.min(into.clientWidth || PRINT_WIDTH, zones.length > 1 && (into.clientWidth || PRINT_WIDTH) > 750 ? (into.clientWidth - 32) / 2 : Infinity);
+    const room = printing ? PRINT_WIDTH : into.clientWidth || PRINT_WIDTH;
+    const share = Math.min(room, 576, printing || (zones.length > 1 && room > 750) ? (room - 32) / 2 : Infinity);
     part.append(zoneDrawing(zone, (share - 4) / (zone.length_m * 1.02), i));
     if (zone.unplaced) part.append(element("p", number(zone.unplaced) + " of them not drawn: their area fits, but not in such rows.", { class: "bad" }));
     into.append(part);
@@ -79,9 +80,13 @@ function drawZones(into, zones) {
 
 function siteLegend(into, zones) {
   const kinds = new Map();
-  for (const block of zones.flatMap((z) => z.blocks)) kinds.set(chemistryName(block.chemistry, block.kind), chemistryColour(block.chemistry));
+  for (const block of zones.flatMap((z) => z.blocks)) kinds.set(chemistryName(block.chemistry, block.kind), chemistryColour(block.chemistry, block.kind));
   for (const [name, fill] of kinds) into.append(chip(fill, name, "square"));
   if (!kinds.size) return;
   into.append(chip(colour("line"), "balance of plant", "square"));
-  into.append(element("span", "dashed: setback \u00b7 thin outlines: fire groups \u00b7 red: fire barrier"));
+  const marks = ["dashed: setback"];
+  if (zones.some((z) => z.blocks.some((b) => b.fire_group > 1))) marks.push("thin outlines: fire groups of several containers");
+  if (zones.some((z) => z.blocks.some((b) => b.plot))) marks.push("pale units: plots of whole plants, area but not shape to scale");
+  if (zones.some((z) => z.barrier)) marks.push("red: fire barrier");
+  into.append(element("span", marks.join(" \u00b7 ")));
 }

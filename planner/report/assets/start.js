@@ -12,6 +12,7 @@ function start() {
   figure("countries", countryFigure());
   const later = laterRounds(DOSSIER);
   if (later.length) byId("later-rounds").textContent = "Later rounds, not drawn: " + later.map((q) => number(q.containers) + " \u00d7 " + q.offer + " in " + q.start_month).join(", ") + ".";
+  timelineLegend(byId("timeline-legend"), initialLines(DOSSIER));
   siteLegend(byId("site-legend"), DOSSIER.site);
   const basis = () => document.querySelector("input[name=basis]:checked").value;
   redrawn.push(drawMargins, () => drawExposure(basis()), () => drawZones(byId("zones"), DOSSIER.site));

@@ -3,7 +3,7 @@ const ROWS_AT_ONCE = 100;
 
 function cellValue(row, column) {
   const text = row.cells[column].textContent.trim();
-  const value = Number(text.replace(/,/g, "").replace("\u2212", "-").replace(/ %$/, ""));
+  const value = Number(text.replace(/,/g, "").replace("\u2212", "-").replace(/\s%$/, ""));
   return text !== "" && Number.isFinite(value) ? value : text.toLowerCase();
 }
 
@@ -48,7 +48,7 @@ function heatTable(table, rows, columns, corner, value, text, strength) {
       const cell = element("td", v === null ? "\u2013" : text(v));
       if (v !== null) {
         const s = strength(v);
-        cell.style.background = "rgb(" + colour("heat") + " / " + (0.62 * s).toFixed(3) + ")";
+        cell.style.background = "rgb(" + colour("heat") + " / " + (Number(colour("heat-most")) * s).toFixed(3) + ")";
       }
       line.append(cell);
     }
@@ -61,7 +61,7 @@ function heatTable(table, rows, columns, corner, value, text, strength) {
 
 function drawMargins() {
   const rows = [...new Set(DOSSIER.period_margins.map((m) => m.contingency))].map((c) => ({ key: c, name: words(c, DATA.contingency) }));
-  const columns = DOSSIER.periods.map((p) => ({ key: p.period, name: p.period.replace("..", " to ") }));
+  const columns = DOSSIER.periods.map((p) => ({ key: p.period, name: periodName(p.period) }));
   const find = (row, column) => DOSSIER.period_margins.find((m) => m.contingency === row.key && m.period === column.key);
   // Tight is what deserves the eye: strongest at no margin, gone at half of the requirement.
   heatTable(byId("margins"), rows, columns, "Contingency", (r, c) => { const m = find(r, c); return m ? m.margin_frac : null; }, (v) => number(100 * v, 1) + " %", (v) => Math.max(0, 1 - Math.max(v, 0) / 0.5));
