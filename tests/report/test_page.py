@@ -140,7 +140,7 @@ def test_accessible_and_no_sideways_scrolling(front_folder: Path, watch: Any, sc
     page = watch(front_folder, viewport={"width": width, "height": 800}, color_scheme=scheme).page
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    # Left out: the inside of figures, which are images with a text, and data rows beyond the first few, which are alike.
+    # Left out: the inside of figures, which are images with a text, and all but the first data rows, which are alike.
     rest = {"exclude": [[".js-plotly-plot svg"], ["#rows tbody tr:nth-child(n+6)"]]}
     found = Axe().run(page, context=rest).response["violations"]
     serious = [
