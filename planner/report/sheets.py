@@ -28,6 +28,14 @@ FORMATS: dict[str, dict[str, Any]] = {
     "factor": {"num_format": "0.000000", "valign": "top"},
     "tiny": {"num_format": "0.00E+00", "valign": "top"},
     "head": {"bold": True, "text_wrap": True, "valign": "bottom", "bottom": 1, "bg_color": "#EEF1F5"},
+    "head_n": {
+        "bold": True,
+        "text_wrap": True,
+        "valign": "bottom",
+        "align": "right",
+        "bottom": 1,
+        "bg_color": "#EEF1F5",
+    },
     "unit": {"italic": True, "font_color": "#565E69", "text_wrap": True, "valign": "top"},
     "title": {"bold": True, "font_size": 14},
     "section": {"bold": True, "font_size": 11},
@@ -101,10 +109,10 @@ class Sheet:
         self.put(self.row, 0, title, "section")
         self.row += 1
 
-    def head(self, headings: Sequence[str]) -> None:
-        """Write a row of headings."""
-        for column, text in enumerate(headings):
-            self.put(self.row, column, text, "head")
+    def head(self, headings: Sequence[str], styles: Sequence[str]) -> None:
+        """Write a row of headings, those of numbers to the right like their numbers."""
+        for column, (text, style) in enumerate(zip(headings, styles, strict=True)):
+            self.put(self.row, column, text, "head" if style == "text" else "head_n")
         self.row += 1
 
     def rows(self, rows: Sequence[Sequence[Any]], styles: Sequence[str]) -> tuple[int, int]:
@@ -118,11 +126,14 @@ class Sheet:
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[Any]], styles: Sequence[str]) -> tuple[int, int]:
         """Headings and rows."""
-        self.head(headings)
+        self.head(headings, styles)
         return self.rows(rows, styles)
 
-    def finish(self, freeze_row: int, freeze_column: int = 0, repeat: bool = True) -> None:
+    def finish(self, freeze_row: int, freeze_column: int = 0, repeat: bool = True, pages_wide: int = 1) -> None:
         """Freeze the headings, repeat them on every page, and set what prints."""
+        if pages_wide > 1:
+            self.made.fit_to_pages(pages_wide, 0)
+            self.made.repeat_columns(0, freeze_column - 1)
         self.made.freeze_panes(freeze_row, freeze_column)
         if repeat and freeze_row:
             self.made.repeat_rows(freeze_row - 1)

@@ -54,10 +54,12 @@ def _award(book: Book, plan: Plan, dossier: Dossier) -> None:
         sheet.put(sheet.row, 1, value, style)
         sheet.row += 1
     sheet.row += 1
+    styles = ("text",) * 6 + ("whole", "one", "one", "one", "text", "text", "text", "share", "two", "two", "text")
     sheet.head(
         ("Offer", "Supplier", "Product", "Chemistry", "Goods from", "Cells from", "Units", "MWh usable AC",
          "MWh DC nameplate", "MW", "First order by", "First in service", "Last in service", "Share of storage",
          "Equipment, million USD", "Net cost, million USD", "Confidence"),
+        styles,
     )  # fmt: skip
     top = sheet.row
     sheet.rows(
@@ -67,16 +69,18 @@ def _award(book: Book, plan: Plan, dossier: Dossier) -> None:
              a.last_delivery_month, a.storage_share_frac, a.equipment_musd, a.cost_musd, a.confidence)
             for a in dossier.awards
         ],
-        ("text",) * 6 + ("whole", "one", "one", "one", "text", "text", "text", "share", "two", "two", "text"),
+        styles,
     )  # fmt: skip
     sheet.finish(top, 1)
 
 
 def _schedule(book: Book, dossier: Dossier) -> None:
     sheet = book.sheet("Schedule", (12, 24, 22, 14, 14, 12, 12, 12, 10, 14, 16), "Orders, in the order of signature")
+    styles = ("text",) * 8 + ("whole", "two", "text")
     sheet.head(
         ("Sign by", "Offer", "Supplier", "Chemistry", "Goods from", "On site", "In service", "Leaves", "Units",
-         "Price, USD", "per")
+         "Price, USD", "per"),
+        styles,
     )  # fmt: skip
     top = sheet.row
     sheet.rows(
@@ -85,7 +89,7 @@ def _schedule(book: Book, dossier: Dossier) -> None:
              q.arrival_month, q.start_month, q.retirement_month, q.containers, q.price_usd_per_basis, q.basis)
             for q in dossier.order_lines
         ],
-        ("text",) * 8 + ("whole", "two", "text"),
+        styles,
     )  # fmt: skip
     sheet.finish(top, 2)
 
@@ -94,7 +98,7 @@ def _cost(book: Book, plan: Plan, dossier: Dossier) -> None:
     """Every order line as a chain of formulas; items, other costs and the total below."""
     widths = (24, 20, 16, 18) + (15,) * (len(COLUMNS) - 4)
     sheet = book.sheet(COST_SHEET, widths, "Cost build-up: change a price, a rate or a number of containers")
-    sheet.head([c.heading for c in COLUMNS])
+    sheet.head([c.heading for c in COLUMNS], [_cost_style(c.key, c.unit) for c in COLUMNS])
     for column, spec in enumerate(COLUMNS):
         sheet.put(sheet.row, column, spec.unit, "unit")
     sheet.row += 1
@@ -113,7 +117,7 @@ def _cost(book: Book, plan: Plan, dossier: Dossier) -> None:
         sheet.row += 1
     end = sheet.row
     sheet.section("Items, million USD at present value")
-    sheet.head(("Item", "Of", "From the lines above", "As in the plan"))
+    sheet.head(("Item", "Of", "From the lines above", "As in the plan"), ("text", "text", "musd", "musd"))
     first = sheet.row
     for item, musd in plan.cost_breakdown_musd.items():
         if item not in ITEM_COLUMNS or not lines:
@@ -140,7 +144,7 @@ def _cost(book: Book, plan: Plan, dossier: Dossier) -> None:
     difference = f"=({cell(sheet.row - 1, 2)}-{cell(sheet.row - 1, 3)})*1000000"
     sheet.formula(sheet.row, 2, difference, 0.0, "two")
     sheet.row += 1
-    sheet.finish(top, 2, repeat=False)
+    sheet.finish(top, 2, repeat=False, pages_wide=4)
 
 
 def _cost_style(key: str, unit: str) -> str:
@@ -264,8 +268,9 @@ def _sources(book: Book, pack: Pack) -> None:
     sheet: Sheet = book.sheet(
         "Sources", (18, 30, 46, 12, 44, 12, 12, 50, 10), "Every data row that entered, with its source"
     )
-    sheet.head([name.replace("_", " ") for name in ROW_COLUMNS])
+    styles = ("text",) * len(ROW_COLUMNS)
+    sheet.head([name.replace("_", " ") for name in ROW_COLUMNS], styles)
     top = sheet.row
-    sheet.rows(pack.rows, ("text",) * (len(ROW_COLUMNS) - 1) + ("text",))
+    sheet.rows(pack.rows, styles)
     sheet.made.autofilter(top - 1, 0, max(sheet.row - 1, top), len(ROW_COLUMNS) - 1)
     sheet.finish(top, 2)
