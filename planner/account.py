@@ -77,7 +77,7 @@ def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
             if not holds[p] or load[p] <= 0:
                 continue
             need = contingency.surviving_frac * c.requirement.mwh[p] * load[p]
-            delivered = _delivered(c, pairs, p, contingency.offers)
+            delivered = delivered_mwh(c, pairs, p, contingency.offers)
             if fire is not None:
                 delivered = delivered - c.fire_loss_mwh[fire]
             slack = np.where(c.requirement.mwh[p] > 0, delivered - need, np.inf)
@@ -96,7 +96,7 @@ def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
     return tuple(best.values())
 
 
-def _delivered(c: Coefficients, pairs: FloatArray, p: int, lost: frozenset[int]) -> FloatArray:
+def delivered_mwh(c: Coefficients, pairs: FloatArray, p: int, lost: frozenset[int]) -> FloatArray:
     """What survives a loss in a period, for every count vector."""
     active = [i for i in np.flatnonzero(pairs) if c.pair_offer[i] not in lost and c.alive[i, p]]
     o = c.pair_offer[active]

@@ -141,8 +141,11 @@ def lay_defaults(raw: RawCase, rows: Sequence[DefaultRow], shown_as: str, folder
         merge(raw, nested, {path: Source(shown_as, folder)})
 
 
-def lay_files(raw: RawCase, path: Path, shown_as: str) -> None:
-    """Lay a case file and the files that it extends over the defaults, lowest first."""
+def lay_files(raw: RawCase, path: Path, shown_as: str, given: YamlText | None = None) -> None:
+    """Lay a case file and the files that it extends over the defaults, lowest first.
+
+    ``given`` is the text of the case itself when it comes from elsewhere; names in it are relative to ``path``.
+    """
     chain: list[tuple[Path, str, YamlText]] = []
     seen: list[Path] = []
     current: Path | None = path
@@ -157,7 +160,7 @@ def lay_files(raw: RawCase, path: Path, shown_as: str) -> None:
             break
         seen.append(real)
         name = shown_as if not chain else str(current)
-        text = read_yaml(current, name, raw.faults)
+        text = given if given is not None and not chain else read_yaml(current, name, raw.faults)
         if text is None:
             break
         chain.append((current, name, text))

@@ -1,4 +1,4 @@
-"""The command line: ``planner check``, ``planner plan``, ``planner explain``, ``planner schema``.
+"""The command line: ``planner check``, ``plan``, ``explain``, ``report``, ``schema``.
 
 Exit codes: 0 solved to the gap asked and verified; 1 a defect in the planner, or a plan that
 failed verification (kept); 2 bad input; 3 infeasible; 4 stopped with a plan; 5 stopped without.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -39,7 +40,9 @@ app = typer.Typer(
     " 4 stopped with a plan, 5 stopped without one. PLANNER_DEBUG=1 shows where a defect lies.",
 )
 
-CaseArgument = Annotated[str, typer.Argument(metavar="CASE", help="A case file, or the name of a shipped case.")]
+CaseArgument = Annotated[
+    str, typer.Argument(metavar="CASE", help="A case file, the name of a shipped case, or - for standard input.")
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the case; repeatable.")
 ]
@@ -108,7 +111,7 @@ def plan(
 ) -> None:
     """Find the cheapest portfolio of a case.
 
-    It is replayed independently, shown, and written as plan.json and tables (CSV, Parquet).
+    It is replayed independently, shown, and written as plan.json, tables (CSV, Parquet), a page and a workbook.
     """
     wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet)
     raise typer.Exit(_run(wish.carry_out, json_))
@@ -162,13 +165,38 @@ def explain(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON schema of a case file."""
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner plan or frontier wrote.")],
+    quiet: QuietOption = False,
+) -> None:
+    """Write report.html and report.xlsx of a result folder again."""
+
+    def write(out: TextIO) -> int:
+        from planner.report import write_report
+
+        try:
+            written = write_report(folder)
+        except OSError as error:
+            say(f"The report could not be written to {folder}: {error.strerror or error}.")
+            return BAD_INPUT
+        if not quiet:
+            say(f"Written: {', '.join(str(path) for path in written)}.")
+        return OK
+
+    raise typer.Exit(_run(write, False))
+
+
+@app.command()
+def schema(
+    plan_: Annotated[bool, typer.Option("--plan", help="Of plan.json instead of a case file.")] = False,
+) -> None:
+    """Print the JSON schema of a case file, or of plan.json."""
 
     def write(out: TextIO) -> int:
         from planner.inputs import case_schema
+        from planner.results import plan_schema
 
-        print(json.dumps(case_schema(), indent=1, ensure_ascii=False), file=out)
+        print(json.dumps(plan_schema() if plan_ else case_schema(), indent=1, ensure_ascii=False), file=out)
         return OK
 
     raise typer.Exit(_run(write, True))
@@ -283,6 +311,15 @@ class _Wish:
         answer = self._solve(problem, out)
         return answer if isinstance(answer, int) else self._deliver(answer, problem, folder, out)
 
+    def _command(self) -> str:
+        """The command line that gives this plan again."""
+        words = ["planner", "plan", self.case, *(word for text in self.overrides for word in ("--set", text))]
+        if self.gap_frac is not None:
+            words += ["--gap", f"{self.gap_frac:g}"]
+        if self.time_limit_s is not None:
+            words += ["--time-limit", f"{self.time_limit_s:g}"]
+        return shlex.join(words)
+
     def _problem(self) -> Problem:
         """Read the case; faults of the options and of the case come together."""
         from planner.faults import Fault, InputError
@@ -357,14 +394,17 @@ class _Wish:
 
     def _deliver(self, found: Plan, problem: Problem, folder: Path, out: TextIO) -> int:
         """Write the files, show the plan, and turn its status into an exit code."""
+        from planner.report import write_report
         from planner.summary import print_summary
         from planner.writing import json_text, write_plan
 
+        found = found.model_copy(update={"provenance": found.provenance | {"command": self._command()}})
         code = _CODES.get(found.status, STOPPED_WITH_PLAN)
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a plan found is a plan kept
         try:
             write_plan(found, problem, folder)
-            kept = f"Written to {folder}: plan.json, and tables as CSV and Parquet."
+            write_report(folder)
+            kept = f"Written to {folder}: plan.json, report.html, report.xlsx, and tables as CSV and Parquet."
         except OSError as error:
             kept, code = f"The plan could not be written to {folder}: {error.strerror or error}.", DEFECT
         finally:

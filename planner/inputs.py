@@ -33,11 +33,15 @@ from planner.periods import TimelineError, lay_periods
 from planner.problem import FloatArray, Offer, Period, Problem, Tables
 from planner.profiles import Profiles, Series
 from planner.quotes import Quote, QuoteBook, file_quotes, inline_quotes
+from planner.reading import read_standard_input
 from planner.shipped import case_path, data_dir
 from planner.tablefiles import CLASSES, RowSets, lay_own_rows, read_table, read_tables
 from planner.units import month_text
 
 __all__ = ["Fault", "InputError", "case_schema", "load_case"]
+
+#: Stands for a case on standard input; a file of this name is ``./-``.
+STANDARD_INPUT = "-"
 
 
 def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str | Path | None = None) -> Problem:
@@ -46,7 +50,7 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     Parameters
     ----------
     path
-        Case file, or the name of a shipped case.
+        Case file, the name of a shipped case, or ``-`` for standard input.
     overrides
         ``key.path=value`` texts, applied in order over the case.
     tables_dir
@@ -123,10 +127,15 @@ def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, fau
     """Return the merged case before validation; not ``usable`` when a file could not be read."""
     file = case_path(path)
     name = (str(path) or ".") if file == Path(path) else f"cases/{file.name}"
+    given = None
+    if str(path) == STANDARD_INPUT:
+        name = "standard input"
+        given = read_standard_input(name, faults)
     raw = RawCase({}, {}, Source(name, file.parent))
     rows = cast("dict[Any, DefaultRow]", read_table(DefaultRow, folders.defaults, "data/defaults.csv", faults))
     lay_defaults(raw, list(rows.values()), "data/defaults.csv", folders.defaults.parent)
-    lay_files(raw, file, name)
+    if str(path) != STANDARD_INPUT or given is not None:
+        lay_files(raw, file, name, given)
     raw.usable = not raw.faults and not faults
     if not raw.usable:
         return raw

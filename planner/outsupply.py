@@ -112,12 +112,12 @@ def _limit_factories(bench: Workbench, own: Coefficients, late: list[int], extra
     for i, (o, p) in enumerate(bench.c.pairs):
         offer = problem.offers[o]
         for f in {offer.cell_factory, offer.assembly_plant}:
-            at = by_factory.get((f, p))
-            if at is None:
+            row_of_factory = by_factory.get((f, p))
+            if row_of_factory is None:
                 continue
             if i in column:
-                block[at, column[i]] = -supply.booked_mwh(offer)
+                block[row_of_factory, column[i]] = -supply.booked_mwh(offer)
             elif i in late:
-                matrix[at, bench.columns.containers[i]] = 0.0
+                matrix[row_of_factory, bench.columns.containers[i]] = 0.0
     compiled.matrix = csr_array(matrix)
     bench.add_columns(csr_array(block), [bench.columns.containers[i] for i in extra])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
 import numpy as np
 
 from planner import account, decode
-from planner.catalogue import CONFIDENCE_ORDER
+from planner.catalogue import CONFIDENCE_ORDER, Row
+from planner.evidence import dossier
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.problem import Problem
@@ -121,6 +123,7 @@ def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> 
         verification=None,
         timing_s=solution.timing_s,
         provenance=_provenance(problem, solution, {problem.offers[o].offer for o in d.tier}),
+        dossier=dossier(c, d, cost - bound),
     )
 
 
@@ -135,6 +138,14 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
         "On-site PV serves load directly; charging from it during an outage is not counted.",
         *problem.notes,
     )
+
+
+def _rows_sha256(rows: Iterable[Row]) -> str:
+    """Digest of the rows of one table that entered."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(row.model_dump_json().encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[str, object]:
@@ -152,6 +163,7 @@ def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[
         "solver_rows": solution.solver_rows,
         "solver_columns": solution.solver_columns,
         "outage_rows": len(solution.rows),
+        "table_sha256": {name: _rows_sha256(table) for name, table in sorted(problem.rows.items()) if table},
         "buyer": problem.case.buyer,
         "disputed": problem.case.policy.disputed,
         "question": dict(problem.asked),

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,10 @@ def read_bytes(path: Path, shown_as: str, limit: int, faults: list[Fault]) -> by
 def read_text(path: Path, shown_as: str, limit: int, faults: list[Fault]) -> str | None:
     """UTF-8 text of a file (a byte order mark is tolerated), or None and a fault."""
     content = read_bytes(path, shown_as, limit, faults)
-    if content is None:
-        return None
+    return None if content is None else _decoded(content, shown_as, faults)
+
+
+def _decoded(content: bytes, shown_as: str, faults: list[Fault]) -> str | None:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -225,6 +228,19 @@ def parse_yaml(text: str, shown_as: str, faults: list[Fault], any_top: bool = Fa
 def read_yaml(path: Path, shown_as: str, faults: list[Fault]) -> YamlText | None:
     """Parse a YAML file of at most 5 MB; see ``parse_yaml``."""
     text = read_text(path, shown_as, MAX_YAML_BYTES, faults)
+    return None if text is None else parse_yaml(text, shown_as, faults)
+
+
+def read_standard_input(shown_as: str, faults: list[Fault]) -> YamlText | None:
+    """Parse YAML (or JSON, which is YAML) from standard input, of at most 5 MB; see ``parse_yaml``."""
+    try:
+        content = sys.stdin.buffer.read(MAX_YAML_BYTES + 1)
+    except (OSError, ValueError, AttributeError):  # closed, or no stream at all
+        content = b""
+    if len(content) > MAX_YAML_BYTES:
+        faults.append(Fault(shown_as, "", "too much text", f"at most {MAX_YAML_BYTES} bytes"))
+        return None
+    text = _decoded(content, shown_as, faults)
     return None if text is None else parse_yaml(text, shown_as, faults)
 
 

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
+from planner.dossier import Dossier
+
+SCHEMA_VERSION = "1.1"
 PlanStatus = Literal["optimal", "gap_limit", "time_limit", "interrupted", "unverified"]
 CreditState = Literal["none", "base", "bonus"]
 
@@ -161,3 +163,15 @@ class Plan(Record):
     verification: Verification | None
     timing_s: dict[str, float]
     provenance: dict[str, Any]
+    dossier: Dossier | None = None
+
+
+def plan_schema() -> dict[str, Any]:
+    """JSON Schema of ``plan.json``; ``$id`` carries the version that ``schema_version`` must name."""
+    schema = Plan.model_json_schema(mode="serialization")
+    schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION, "title": "Schema Version"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:storage-portfolio-planner:plan:{SCHEMA_VERSION}",
+        **schema,
+    }

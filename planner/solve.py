@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,8 +170,10 @@ def silent_highs() -> highspy.Highs:
     From 1.16 on the first one writes a banner before any option can be set; it would stand in front of
     the JSON on standard output, so that stream is closed meanwhile.
     """
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no standard output at all
+        return highspy.Highs()
     try:
         os.dup2(nowhere, 1)
         return highspy.Highs()

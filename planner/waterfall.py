@@ -11,7 +11,7 @@ from planner.results import WaterfallStep
 
 
 def requirement_waterfall(c: Coefficients, d: Decision, relaxed_containers: FloatArray) -> tuple[WaterfallStep, ...]:
-    """Steps in MWh at the first period of full load.
+    """Steps in MWh in the first period that energises the full load, or else the most load.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def requirement_waterfall(c: Coefficients, d: Decision, relaxed_containers: Floa
         ``total_mwh`` of the last step is the DC nameplate standing in that period.
     """
     problem = c.problem
-    p = next(i for i, q in enumerate(problem.periods) if q.target_mw == problem.final_target_mw)
+    p = int(np.argmax(np.round(d.served_mw, 6)))
     load = float(d.served_mw[p]) / problem.periods[p].target_mw
     full = int(np.argmax(c.requirement.counts.sum(axis=1)))
     need = float(c.requirement.mwh[p, full]) * load

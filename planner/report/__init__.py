@@ -1,0 +1,50 @@
+"""The review pack: ``report.html`` and ``report.xlsx``, drawn from the files of a result folder.
+
+Nothing is computed here: every figure stands in ``plan.json`` (or ``frontier.json``) before it is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from planner.report.pack import read_pack
+from planner.report.page import page_html
+from planner.report.workbook import write_workbook
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: Path) -> tuple[Path, ...]:
+    """Write the page and the workbook of a result folder, replacing those of an earlier run.
+
+    Parameters
+    ----------
+    folder
+        Holds ``plan.json`` or ``frontier.json`` and the tables beside it.
+
+    Returns
+    -------
+    tuple of Path
+        What was written.
+
+    Raises
+    ------
+    planner.faults.InputError
+        If the folder holds no result, or a broken one.
+    OSError
+        If the folder cannot be written; an earlier report is then whole.
+    """
+    pack = read_pack(folder)
+    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
+    try:
+        (work / "report.html").write_text(page_html(pack), encoding="utf-8")
+        write_workbook(pack, work / "report.xlsx")
+        names = ("report.html", "report.xlsx")
+        for name in names:
+            os.replace(work / name, folder / name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return tuple(folder / name for name in names)

@@ -1,0 +1,175 @@
+"""Reading a result folder: the plan, its data rows, and the front with the plan of each point."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from planner.faults import Fault, InputError, shown
+from planner.results import Plan
+
+MAX_BYTES = 200_000_000
+#: Columns of ``provenance.parquet``.
+ROW_COLUMNS = ("table", "key", "values", "unit", "source", "date", "confidence", "note", "in_plan")
+
+
+class Point(BaseModel):
+    """One point of ``frontier.json``; keys that the page does not draw are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    cost_musd: float = Field(allow_inf_nan=False)
+    bound_musd: float | None = None
+    exposure_frac: float = Field(allow_inf_nan=False)
+    supported: bool = False
+    plan: str | None = None
+
+
+class Weight(BaseModel):
+    """Which point a weight of security against cost reaches."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    theta: float
+    point: int
+
+
+class Front(BaseModel):
+    """``frontier.json``: the front between cost and exposure."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    measure: str
+    tolerance: float | None = None
+    uncovered_frac: float | None = None
+    uncovered_whole_frac: float | None = None
+    points: tuple[Point, ...] = Field(min_length=1)
+    weights: tuple[Weight, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Everything that the report shows.
+
+    Attributes
+    ----------
+    plan
+        The plan; of a front without one of its own, the plan of its cheapest point.
+    rows
+        Data rows that entered, each a tuple in the order of ``ROW_COLUMNS``.
+    front, front_plans
+        The front from cheap to secure, and the plan of each of its points (None where there is none).
+    """
+
+    plan: Plan
+    rows: tuple[tuple[str | bool, ...], ...]
+    front: Front | None
+    front_plans: tuple[Plan | None, ...]
+
+
+def read_pack(folder: Path) -> Pack:
+    """Read a result folder.
+
+    Raises
+    ------
+    InputError
+        With everything that keeps the folder from being reported.
+    """
+    faults: list[Fault] = []
+    if not folder.is_dir():
+        raise InputError([Fault(str(folder), "", "no such folder", "a folder that planner plan or frontier wrote")])
+    front, plans = _front(folder, faults)
+    plan = _plan(folder / "plan.json", "plan.json", faults) if (folder / "plan.json").exists() else None
+    if plan is None and not faults:
+        plan = next((p for p in plans if p is not None), None)
+    if plan is None and not faults:
+        faults.append(Fault(str(folder), "", "no plan.json", "a folder that planner plan or frontier wrote"))
+    rows = _rows(folder / "provenance.parquet", faults)
+    if faults or plan is None:
+        raise InputError(faults)
+    return Pack(plan, rows, front, plans)
+
+
+def _text(path: Path, name: str, faults: list[Fault]) -> str | None:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            faults.append(Fault(name, "", f"more than {MAX_BYTES} bytes", "a result of the planner"))
+            return None
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        faults.append(Fault(name, "", "no such file", "a result of the planner"))
+    except (OSError, ValueError) as error:
+        faults.append(Fault(name, "", getattr(error, "strerror", None) or type(error).__name__, "a readable file"))
+    return None
+
+
+def _plan(path: Path, name: str, faults: list[Fault]) -> Plan | None:
+    text = _text(path, name, faults)
+    if text is None:
+        return None
+    try:
+        plan = Plan.model_validate_json(text)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False)[:20]:
+            key = ".".join(str(part) for part in problem["loc"])
+            faults.append(Fault(name, key, shown(problem["input"]), f"a plan.json of this version ({problem['msg']})"))
+        return None
+    except (ValueError, RecursionError):
+        faults.append(Fault(name, "", "text that is no JSON", "a plan.json"))
+        return None
+    if plan.dossier is None:
+        faults.append(Fault(name, "dossier", "nothing", "a plan.json written by this version; plan the case again"))
+        return None
+    return plan
+
+
+def _front(folder: Path, faults: list[Fault]) -> tuple[Front | None, tuple[Plan | None, ...]]:
+    if not (folder / "frontier.json").exists():
+        return None, ()
+    text = _text(folder / "frontier.json", "frontier.json", faults)
+    if text is None:
+        return None, ()
+    try:
+        front = Front.model_validate(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        where = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+        key = ".".join(str(part) for part in where["loc"]) if where else ""
+        faults.append(Fault("frontier.json", key, where["msg"] if where else "text that is no JSON", "a frontier.json"))
+        return None, ()
+    # From efficiency to security: exposure falls along the slider.
+    order = sorted(range(len(front.points)), key=lambda i: (-front.points[i].exposure_frac, front.points[i].cost_musd))
+    place = {old: new for new, old in enumerate(order)}
+    weights = tuple(Weight(theta=w.theta, point=place[w.point]) for w in front.weights if w.point in place)
+    points = tuple(front.points[i] for i in order)
+    plans = tuple(_point_plan(folder, point, faults) for point in points)
+    return front.model_copy(update={"points": points, "weights": weights}), plans
+
+
+def _point_plan(folder: Path, point: Point, faults: list[Fault]) -> Plan | None:
+    if point.plan is None:
+        return None
+    path = folder / point.plan
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        inside = False
+    if not inside:
+        faults.append(Fault("frontier.json", "points.plan", shown(point.plan), "a file in the same folder"))
+        return None
+    return _plan(path, point.plan, faults)
+
+
+def _rows(path: Path, faults: list[Fault]) -> tuple[tuple[Any, ...], ...]:
+    """Data rows; a folder without them is reported without them."""
+    if not path.exists():
+        return ()
+    try:
+        table = pq.read_table(path, columns=list(ROW_COLUMNS))
+        return tuple(zip(*(table.column(name).to_pylist() for name in ROW_COLUMNS), strict=True))
+    except Exception as error:  # a broken file can fail in any way
+        faults.append(
+            Fault(path.name, "", f"a table that cannot be read ({type(error).__name__})", "a table as written")
+        )
+        return ()

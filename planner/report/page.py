@@ -1,0 +1,149 @@
+"""The page: one file with its style, scripts, figures and data in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from planner.report import wording
+from planner.report.captions import captions
+from planner.report.pack import ROW_COLUMNS, Pack
+from planner.results import Plan
+
+SCRIPTS = ("base.js", "charts.js", "site.js", "tables.js", "explorer.js", "start.js")
+#: The page stays below 6 MB: plans of the front are left out evenly beyond this.
+MOST_VIEW_BYTES = 3_000_000
+
+
+def _asset(name: str) -> str:
+    return files("planner.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def page_html(pack: Pack) -> str:
+    """The whole page as text.
+
+    Parameters
+    ----------
+    pack
+        From ``read_pack``.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True)
+    environment.filters |= {
+        "number": wording.number,
+        "percent": wording.percent,
+        "period": wording.period,
+        "words": lambda name, table: wording.words(name, getattr(wording, table)),
+        "chemistry_colour": wording.chemistry_colour,
+        "origin_colour": wording.origin_colour,
+    }
+    environment.globals["chemistry_name"] = wording.chemistry
+    library = _asset("plotly-basic.min.js")
+    script = "\n".join(_asset(name) for name in SCRIPTS)
+    data = _data(pack)
+    return environment.from_string(_asset("page.html.j2")).render(
+        plan=pack.plan,
+        dossier=pack.plan.dossier,
+        front=pack.front,
+        shown_points=sum("view" in point for point in data["front"]["points"]) if data["front"] else 0,
+        rows=len(pack.rows),
+        status=wording.STATUS[pack.plan.status],
+        captions=captions(pack),
+        policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
+        " img-src data:; base-uri 'none'; form-action 'none'",
+        style=Markup(_asset("page.css")),
+        library=Markup(library),
+        script=Markup(script),
+        data=Markup(_json(data)),
+    )
+
+
+def _finalize(value: Any) -> Any:
+    return wording.harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _json(data: Any) -> str:
+    """JSON that cannot end its script element."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _data(pack: Pack) -> dict[str, Any]:
+    """What the scripts draw: texts made harmless here, so that no script need think of it."""
+    data = {
+        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders"}),
+        "rows": _coded(pack.rows),
+        "front": _front(pack),
+        "chemistry": {k: {"name": n, "colour": c} for k, (n, c) in wording.CHEMISTRY.items()},
+        "firm": {k: {"name": n, "colour": c} for k, (n, c) in wording.FIRM.items()},
+        "origin": wording.ORIGIN,
+        "otherOrigin": wording.OTHER_ORIGIN,
+        "cost": wording.COST,
+        "contingency": wording.CONTINGENCY,
+        "confidence": wording.CONFIDENCE,
+    }
+    found: dict[str, Any] = wording.harmless_tree(data)
+    return found
+
+
+def _coded(rows: tuple[tuple[str | bool, ...], ...]) -> dict[str, Any]:
+    """Rows as indices into a list of their texts, which repeat a lot."""
+    place: dict[str | bool, int] = {}
+    coded = [[place.setdefault(cell, len(place)) for cell in row] for row in rows]
+    return {"columns": ROW_COLUMNS, "texts": list(place), "rows": coded}
+
+
+def _view(plan: Plan) -> dict[str, Any]:
+    """The parts of a plan that the explorer redraws."""
+    chosen = {"headline", "awards", "order_lines", "site", "periods"}
+    dates = {"containers", "retirement_month"}
+    lines = {
+        "offer",
+        "supplier",
+        "chemistry",
+        "kind",
+        "origin",
+        "period",
+        "order_month",
+        "arrival_month",
+        "start_month",
+    }
+    dossier = plan.dossier
+    assert dossier is not None  # read_pack refuses plans without
+    view = dossier.model_dump(mode="json", include=chosen)
+    view["order_lines"] = [q.model_dump(include=lines | dates) for q in dossier.order_lines]
+    return {
+        "cost_musd": plan.cost_musd,
+        "bound_musd": plan.bound_musd,
+        "gap_frac": plan.gap_frac,
+        "status": plan.status,
+        "cost_breakdown_musd": plan.cost_breakdown_musd,
+        "exposure_frac": plan.exposure_frac,
+        "served_mw": plan.served_mw,
+        "dossier": view,
+    }
+
+
+def _front(pack: Pack) -> dict[str, Any] | None:
+    if pack.front is None:
+        return None
+    front = pack.front.model_dump(mode="json")
+    views = [None if plan is None else _view(plan) for plan in pack.front_plans]
+    there = [i for i, view in enumerate(views) if view is not None]
+    size = sum(len(json.dumps(views[i])) for i in there)
+    every = max(1, -(-size // MOST_VIEW_BYTES))
+    kept = {i for n, i in enumerate(there) if n % every == 0} | set(there[-1:])
+    for i, point in enumerate(front["points"]):
+        if i in kept:
+            point["view"] = views[i]
+    return front

@@ -1,0 +1,147 @@
+"""Words, number formats and colours of the report: one of each per thing, everywhere."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+LONGEST_TEXT = 2000
+#: Colours have at least 3:1 contrast on the white and on the dark page.
+CHEMISTRY = {
+    "lfp": ("LFP", "#3b7dd8"),
+    "nmc": ("NMC", "#c9453e"),
+    "nca": ("NCA", "#b0476f"),
+    "sodium_ion": ("Sodium-ion", "#c8761a"),
+    "zinc": ("Zinc", "#1f9488"),
+    "iron_flow": ("Iron flow", "#9a6b3f"),
+    "vanadium_flow": ("Vanadium flow", "#7d63c9"),
+    "iron_air": ("Iron-air", "#7c8a25"),
+    "second_life": ("Second-life", "#4f8f5f"),
+    "thermal": ("Thermal", "#b8553f"),
+    "hydrogen": ("Hydrogen", "#258bad"),
+    "caes": ("Compressed air", "#6d7f93"),
+    "gravity": ("Gravity", "#87776a"),
+    "none": ("No storage", "#777d86"),
+}
+ORIGIN = {
+    "China": "#c8443c",
+    "United States": "#3f72c4",
+    "Korea": "#2a8f85",
+    "Japan": "#8a64c2",
+    "Vietnam": "#b57e14",
+    "Malaysia": "#a2673a",
+    "Canada": "#b3529b",
+    "United Kingdom": "#5b8538",
+}
+OTHER_ORIGIN = "#6f7883"
+FIRM = {"generator": ("Generator", "#5f656d"), "firm_contract": ("Firm contract", "#8a919a")}
+STATUS = {
+    "optimal": "Optimal: no cheaper plan exists",
+    "gap_limit": "Solved to the gap asked",
+    "time_limit": "Stopped at the time limit: the gap asked is not met",
+    "interrupted": "Stopped by the user: the gap asked is not met",
+    "unverified": "UNVERIFIED: the replay found faults; do not use",
+}
+COST = {
+    "equipment": "Equipment",
+    "duty": "Duty",
+    "freight": "Freight",
+    "power_conversion": "Power conversion",
+    "balance_of_plant": "Balance of plant",
+    "installation": "Installation",
+    "epc": "Engineering (EPC)",
+    "fuel": "Fuel",
+    "land": "Land",
+    "fire_barriers": "Fire barriers",
+    "qualification": "Supplier qualification",
+    "operation": "Operation and service",
+    "insurance": "Insurance",
+    "standby_energy": "Standby energy",
+    "end_of_life": "End of life",
+    "residual_value": "Residual value",
+    "tax_credit": "Tax credit",
+    "delay": "Load that comes late",
+}
+CONTINGENCY = {
+    "none": "Nothing lost",
+    "supplier": "Loss of a supplier",
+    "cell_maker": "Loss of a cell maker",
+    "cell_factory": "Loss of a cell factory",
+    "country": "Loss of a country",
+    "chemistry": "Loss of a chemistry",
+    "software": "Loss of prohibited software",
+    "fire_group": "Loss of a fire group",
+}
+CONFIDENCE = ("assumption", "memory", "low", "medium", "high")
+#: Steer the direction of text, or nothing that a reader could see.
+_STEERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\u2028\u2029")
+
+
+def harmless(text: str, most: int = LONGEST_TEXT) -> str:
+    """Text that cannot steer a page: controls and direction marks spelled out, and cut when very long."""
+    cut = text if len(text) <= most else text[: most - 3] + "..."
+    return "".join(_visible(character) for character in cut)
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t":
+        return " "
+    point = ord(character)
+    broken = point < 0x20 or 0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000
+    return character.encode("unicode_escape").decode() if broken or character in _STEERING else character
+
+
+def harmless_tree(value: Any) -> Any:
+    """The same for every text in a nested value."""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, dict):
+        return {harmless(str(k)): harmless_tree(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [harmless_tree(v) for v in value]
+    return value
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """A number with thousands separators and a true minus; a dash for None, never ``-0``."""
+    if value is None:
+        return "\u2013"
+    if not math.isfinite(value):
+        return "unknown"
+    text = f"{abs(value):,.{digits}f}"
+    return f"\u2212{text}" if value < 0 and text.strip("0.,") else text
+
+
+def period(label: str) -> str:
+    """A period in short: whole years of later rounds as ``2033\u20132036``."""
+    return re.sub(r"^(\d{4})-01\.\.(\d{4})-12$", "\\1\u2013\\2", label)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction as per cent."""
+    return "\u2013" if value is None else f"{number(100.0 * value, digits)}\u00a0%"
+
+
+def words(name: str, table: dict[str, str]) -> str:
+    """The words of a name, or the name itself with spaces."""
+    return table.get(name, name.replace("_", " "))
+
+
+def chemistry(name: str, kind: str = "storage") -> str:
+    """Name of a chemistry, or what kind of firm resource it is."""
+    if kind in FIRM:
+        return FIRM[kind][0]
+    return CHEMISTRY[name][0] if name in CHEMISTRY else name
+
+
+def chemistry_colour(name: str, kind: str = "storage") -> str:
+    """Colour of a chemistry, or of a kind of firm resource."""
+    if kind in FIRM:
+        return FIRM[kind][1]
+    return CHEMISTRY[name][1] if name in CHEMISTRY else "#777d86"
+
+
+def origin_colour(country: str) -> str:
+    """Colour of a country."""
+    return ORIGIN.get(country, OTHER_ORIGIN)

@@ -1,0 +1,97 @@
+"""``planner report``: from the files of a folder, again and again, and one message for a bad one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from planner.faults import InputError
+from planner.report import write_report
+from planner.report.chain import evaluate
+from planner.report.pack import read_pack
+from planner.report.wording import harmless, number, percent, period
+from tests.report.folders import plan_of
+
+POINT = '{"measure": "value", "points": [{"cost_musd": 1, "exposure_frac": 0, "plan": "%s"}]}'
+COMMAND = [sys.executable, "-c", "from planner.cli import main; main()"]
+
+
+def report(folder: Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMMAND, "report", str(folder)], capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_written_again_from_the_folder_alone(tiny_folder: Path, tmp_path: Path) -> None:
+    first = (tiny_folder / "report.html").read_bytes()
+    for name in ("plan.json", "provenance.parquet"):
+        shutil.copy(tiny_folder / name, tmp_path / name)
+    done = report(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.html").read_bytes() == first
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "plan.json", "provenance.parquet", "report.html", "report.xlsx",
+    ]  # fmt: skip
+
+
+def test_a_front_without_a_plan_of_its_own(front_folder: Path, tmp_path: Path) -> None:
+    for path in front_folder.glob("*.json"):
+        if path.name != "plan.json":
+            shutil.copy(path, tmp_path / path.name)
+    pack = read_pack(tmp_path)
+    assert pack.plan.cost_musd == min(p.cost_musd for p in pack.front_plans if p is not None)
+    assert [p.exposure_frac for p in pack.front.points] == sorted(
+        (q.exposure_frac for q in pack.front.points), reverse=True
+    )
+    write_report(tmp_path)
+    assert "This folder holds no table of data rows" in (tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("plan.json", "{", "plan.json"),
+        ("plan.json", '{"case": 3}', "orders"),
+        ("plan.json", "[" * 100_000, "plan.json"),
+        ("frontier.json", '{"measure": "value", "points": []}', "points"),
+        ("frontier.json", POINT % "../x", "same folder"),
+        ("frontier.json", POINT % "no.json", "no.json"),
+        ("provenance.parquet", "no table", "provenance.parquet"),
+    ],
+)  # fmt: skip
+def test_broken_folders_are_told(file: str, text: str, words: str, tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_folder / "plan.json", tmp_path / "plan.json")
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    done = report(tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_folders_without_a_result(tmp_path: Path, tiny_folder: Path) -> None:
+    assert report(tmp_path).returncode == 2
+    assert report(tmp_path / "nothing").returncode == 2
+    old = plan_of(tiny_folder)
+    del old["dossier"]
+    (tmp_path / "plan.json").write_text(json.dumps(old), encoding="utf-8")
+    with pytest.raises(InputError, match="plan the case again"):
+        read_pack(tmp_path)
+
+
+def test_words_and_numbers() -> None:
+    assert number(-1234.56, 1) == "\u22121,234.6"
+    assert number(-0.001, 2) == "0.00"
+    assert number(None) == "\u2013"
+    assert percent(0.1234) == "12.3\u00a0%"
+    assert period("2033-01..2036-12") == "2033\u20132036"
+    assert period("2033-02..2036-12") == "2033-02..2036-12"
+    assert harmless("a\u202eb\x1bc\ud800") == "a\\u202eb\\x1bc\\ud800"
+    assert len(harmless("x" * 10_000)) == 2000
+    assert evaluate("-a * (b + 2) / 4", {"a": 3.0, "b": 5.0}) == -5.25
+    with pytest.raises(ValueError, match="no part"):
+        evaluate("abs(a)", {"a": 1.0})
