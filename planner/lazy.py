@@ -33,7 +33,7 @@ class Columns:
     served: NDArray[np.int64]
     tiers: dict[int, list[int]]
     placed: NDArray[np.int64]
-    levels: NDArray[np.int64]
+    lost_levels: NDArray[np.int64]
     energised: dict[int, int]
     site: NDArray[np.int64]
 
@@ -49,7 +49,16 @@ class Columns:
                 for o in c.offers_used
             },
             np.array([compiled.index(v) for v in m.placed.values()], dtype=int),
-            np.array([compiled.index(v) for v in m.group_level.values()], dtype=int),
+            np.array(
+                [
+                    [
+                        compiled.index(m.lost_level[p.label, j] if p.label in m.may_idle else m.group_level[j])
+                        for j in m.group_levels
+                    ]
+                    for p in periods
+                ],
+                dtype=int,
+            ),
             {p: compiled.index(m.energised[q.label]) for p, q in enumerate(periods) if q.label in m.may_idle},
             np.array([compiled.index(v) for v in (*m.zone_option.values(), *m.present.values())], dtype=int),
         )
@@ -116,7 +125,7 @@ class OutageRows:
             values[self.columns.containers],
             values[self.columns.served],
             used,
-            values[self.columns.levels],
+            values[self.columns.lost_levels],
             energised,
             ROW_TOLERANCE + short,
         )
@@ -141,7 +150,7 @@ class OutageRows:
                 tiers = self.columns.tiers[row.offer]
                 put([-row.used] * len(tiers), tiers)
             if row.level is not None:
-                put(-row.level, self.columns.levels)
+                put(-row.level, self.columns.lost_levels[key.period])
             if row.idle:
                 put([-row.idle], [self.columns.energised[key.period]])
             if self.allowance is not None:

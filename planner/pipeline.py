@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-import highspy
 import numpy as np
 
 from planner import account, decode
@@ -17,7 +16,7 @@ from planner.model.reliability import RowKey
 from planner.problem import Problem
 from planner.results import Plan, PlanStatus
 from planner.search import Search, Solution
-from planner.solve import Progress, Stop
+from planner.solve import Progress, Stop, solver_version
 from planner.verify import verify
 from planner.waterfall import requirement_waterfall
 
@@ -145,7 +144,7 @@ def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[
     return {
         "planner": version("storage-portfolio-planner"),
         "solver": "HiGHS",
-        "solver_version": highspy.Highs().version(),
+        "solver_version": solver_version(),
         "python": platform.python_version(),
         "data_rows_used": len(rows),
         "rows_by_confidence": counts,

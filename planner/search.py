@@ -3,7 +3,8 @@
 1. LP relaxation with lazy outage rows.
 2. Rough plan: binaries whole, containers in fractions, a wide gap; it brings the outage rows
    that fractional binaries hide, and a first whole plan.
-3. Bound problem: the same to a fine gap; then whole containers and placements for its binaries.
+3. Bound problem: the same to a fine gap, with coarse containers (generators, large blocks) whole too;
+   then whole containers and placements for its binaries.
 4. Only if the gap is still open: whole containers and binaries at once, started from the best plan.
 
 Every dual bound counts; every kept solution is checked against all outage rows.
@@ -52,11 +53,16 @@ _SITE_FAMILIES = frozenset(
 #: Gap of the first quick plan.
 _ROUGH_GAP = 0.015
 #: Share of the asked gap that the bound problem may leave open.
-_BOUND_GAP_SHARE = 0.3
+_BOUND_GAP_SHARE = 0.1
+#: Containers that cost more than this share of the asked gap are whole in the bound problem.
+_COARSE_GAP_SHARE = 1.0
 #: Share of the asked gap that rows found afterwards may cost before the bound problem is solved again.
 _REPAIR_GAP_SHARE = 0.5
 #: Seconds that one quick search for whole containers may take.
 _WHOLE_S = 3.0
+#: Share of the asked gap at which the search for whole containers near the bound problem gives up, and its seconds.
+_NEAR_GAP_SHARE = 0.1
+_NEAR_S = 20.0
 #: Seconds for the last linear program of a plan, also after a stop.
 _POLISH_S = 60.0
 
@@ -175,14 +181,19 @@ class Search:
         rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
         self.bound = max(self.bound, rough.bound)
         self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
-        fine = self._timed("bound_problem", lambda: self._bound_problem(rough))
+        fine = self._timed("bound_problem", lambda: self._bound_problem(rough, self._coarse(relaxed.bound)))
         self.bound = max(self.bound, fine.bound)
         self.fractions = next(a.x for a in (fine, rough, relaxed) if a.x is not None)
         if not self._closed():
-            self._timed("whole_containers", lambda: self._keep(self._whole(fine.x, self.gap_frac * 0.3)))
+            self._timed("whole_containers", lambda: self._keep(self._near(fine.x)))
         self._timed("branch_and_bound", self._close)
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
+
+    def _near(self, x: FloatArray | None) -> Attempt | None:
+        """Whole containers for the binaries of the bound problem, searched until the gap is closed."""
+        goal = (self.bound + 2 * BOUND_SLACK_MUSD) / (1.0 - self.gap_frac) if self.bound > 0 else -np.inf
+        return self._whole(x, self.gap_frac * _NEAR_GAP_SHARE, goal, _NEAR_S)
 
     def _keep(self, plan: Attempt | None) -> None:
         """Remember a plan if it is the best so far."""
@@ -262,20 +273,33 @@ class Search:
                 refined.bound = bound
                 return refined
 
-    def _bound_problem(self, rough: Attempt) -> Attempt:
-        """The rough problem to a fine gap, until the outage rows it lacked cost little.
+    def _coarse(self, bound: float) -> NDArray[np.bool_]:
+        """Containers so dear that half of one matters for the gap: generators, large long-duration blocks."""
+        each = np.array(
+            [min(self.c.unit_cost_musd[o, p, t, "none"] for t in self.c.reachable_tiers(o)) for o, p in self.c.pairs]
+        )
+        coarse = np.zeros_like(self.compiled.integer)
+        columns = self.columns.containers[each > _COARSE_GAP_SHARE * self.gap_frac * abs(bound)]
+        coarse[columns[columns >= 0]] = True
+        return coarse
+
+    def _bound_problem(self, rough: Attempt, coarse: NDArray[np.bool_]) -> Attempt:
+        """Binaries and coarse containers whole, to a fine gap, until the outage rows it lacked cost little.
 
         Its bound holds even where rows are missing.
         """
         start, bound = rough.x, -np.inf
+        whole = self.binary() | coarse
         while True:
-            attempt = self._new_run(self.binary()).solve(self.gap_frac * _BOUND_GAP_SHARE, start=start)
+            run = self._new_run(whole)
+            run.seldom_guess()
+            attempt = run.solve(self.gap_frac * _BOUND_GAP_SHARE, start=start)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(bound, attempt.bound)
             if attempt.x is None or self.stop.now or self.outages.add_violated(attempt.x) is None:
                 return attempt
-            refined = self._refine(attempt.x)
+            refined = self._refine(attempt.x, coarse)
             if refined is not None:
                 start = refined.x
                 if refined.objective <= attempt.objective + _REPAIR_GAP_SHARE * self.gap_frac * abs(attempt.objective):
@@ -293,12 +317,16 @@ class Search:
         finally:
             self.compiled.lower, self.compiled.upper = lower, upper
 
-    def _refine(self, x: FloatArray) -> Attempt | None:
-        """Best fractional containers for the binaries of ``x``, with every outage row; None if there are none."""
+    def _refine(self, x: FloatArray, coarse: NDArray[np.bool_] | None = None) -> Attempt | None:
+        """Best containers for the binaries of ``x``, with every outage row; None if there are none.
+
+        All containers may be fractional but for the ``coarse`` ones.
+        """
+        whole = np.zeros_like(self.compiled.integer) if coarse is None else coarse
         with self._fixed(self._purchase(), x):
-            run = self._new_run(np.zeros_like(self.compiled.integer))
+            run = self._new_run(whole)
             while True:
-                attempt = run.solve()
+                attempt = run.solve(self.gap_frac * 0.1)
                 if attempt.x is None:
                     return None
                 added = self.outages.add_violated(attempt.x)
@@ -306,14 +334,22 @@ class Search:
                     return attempt
                 run.add_rows(*added)
 
-    def _whole(self, x: FloatArray | None, gap: float) -> Attempt | None:
-        """Whole containers and placements with the binaries of ``x``: a quick plan."""
+    def _whole(
+        self, x: FloatArray | None, gap: float, goal: float = -np.inf, seconds: float = _WHOLE_S
+    ) -> Attempt | None:
+        """Whole containers and placements with the binaries of ``x``: a quick plan, good enough at ``goal``."""
         if x is None:
             return None
         with self._fixed(self._purchase(), x):
+            site = not self.site_open
             while True:
-                attempt = self._new_run(self._all_whole(), site=True).solve(gap, time_limit_s=_WHOLE_S)
-                plan = self._polish(attempt.x)
+                whole = self._all_whole() if site else self.compiled.integer
+                bought = self._new_run(whole, site).solve(gap, time_limit_s=seconds, goal=goal).x
+                placed = bought if site or bought is None else self._placed_whole(bought)
+                if bought is not None and placed is None and not site:
+                    site = True  # what is cheapest does not fit: choose containers and places together
+                    continue
+                plan = self._polish(placed)
                 if plan is None or plan.x is None or self.outages.add_violated(plan.x) is None:
                     return plan
 

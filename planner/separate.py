@@ -60,7 +60,7 @@ class Separator:
         used
             Whether each offer is used (0..1), shape (O,).
         level
-            Whether each fire-group level is in use (0..1), shape (levels,).
+            Whether a fire group of each level can be lost in each period (0..1), shape (P, levels).
         energised
             Whether any load is on (0..1; 1 where it must be), shape (P,).
         tolerance
@@ -125,8 +125,7 @@ class Separator:
             if f is not None and used[f] > 0:
                 delivered[q] -= (used[f] - idle)[:, None] * c.fire_loss_mwh[f, counts]
             if contingency.by_level:
-                loss = c.level_loss_mwh[counts]
-                delivered[q] -= loss @ level - idle[:, None] * loss.sum(axis=1)
+                delivered[q] -= level @ c.level_loss_mwh[counts].T
         return self._relative(delivered, c.requirement.mwh[:, counts], load)
 
     def _bridge_margins(

@@ -8,7 +8,9 @@ again on every solution that is kept.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -163,6 +165,28 @@ class Attempt:
     infeasible: bool = False
 
 
+def silent_highs() -> highspy.Highs:
+    """A new HiGHS object.
+
+    From 1.16 on the first one writes a banner before any option can be set; it would stand in front of
+    the JSON on standard output, so that stream is closed meanwhile.
+    """
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        return highspy.Highs()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def solver_version() -> str:
+    """Version of HiGHS in use."""
+    return str(silent_highs().version())
+
+
 @dataclass
 class Run:
     """One HiGHS object with its own copy of the rows."""
@@ -174,7 +198,7 @@ class Run:
     highs: highspy.Highs = field(init=False)
 
     def __post_init__(self) -> None:
-        self.highs = highspy.Highs()
+        self.highs = silent_highs()
         options = {"output_flag": False, "threads": 1, "parallel": "off", "random_seed": self.seed}
         for name, value in options.items():
             self.highs.setOptionValue(name, value)
@@ -195,6 +219,16 @@ class Run:
             kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
             lp.integrality_ = [kinds[int(i)] for i in integer]
         self._check(self.highs.passModel(lp), "passModel")
+
+    def seldom_guess(self) -> None:
+        """Leave most of the solver's own heuristics out: plans come from elsewhere, the bound is what is wanted."""
+        for name, value in {
+            "mip_heuristic_effort": 0.0,
+            "mip_heuristic_run_rins": False,
+            "mip_heuristic_run_rens": False,
+            "mip_allow_restart": False,
+        }.items():
+            self.highs.setOptionValue(name, value)
 
     def add_rows(self, matrix: csr_array, lower: FloatArray, upper: FloatArray) -> None:
         """Append rows to the loaded problem, keeping the basis."""

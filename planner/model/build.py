@@ -34,6 +34,8 @@ FAMILIES: tuple[RowFamily, ...] = (
     credits.domestic_bonus,
     credits.domestic_floor,
     reliability.load_on,
+    reliability.on_for_good,
+    reliability.lost_while_on,
     reliability.largest_group,
     reliability.outage,
     reliability.storage_mandate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyomo.environ as pyo
@@ -28,8 +29,8 @@ class RowKey:
 class NumericRow:
     """A row per unit of its requirement.
 
-    ``pair @ containers - served * served_mw - used * used[offer] - level @ group_level
-    + idle * (1 - energised) >= 0``
+    ``pair @ containers - served * served_mw - used * used[offer] - level @ lost_level
+    + idle * (1 - energised) >= 0``; ``lost_level`` is ``group_level`` where load is always on.
     """
 
     pair: FloatArray
@@ -53,6 +54,7 @@ def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
     m.energised = pyo.Var(m.may_idle, domain=pyo.Binary)
     m.group_levels = pyo.RangeSet(0, len(c.group_levels) - 1)
     m.group_level = pyo.Var(m.group_levels, domain=pyo.Binary)
+    m.lost_level = pyo.Var(m.may_idle, m.group_levels, bounds=(0, 1))
 
 
 @family("")
@@ -65,6 +67,33 @@ def load_on(m: pyo.ConcreteModel, c: Coefficients) -> None:
     m.load_on = pyo.Constraint(
         m.may_idle, rule=lambda m, label: m.served_mw[label] <= target[label] * m.energised[label]
     )
+
+
+@family("")
+def on_for_good(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """Load that is on stays on.
+
+    energised[p] <= energised[p+1]
+    """
+    labels = [p.label for p in c.problem.periods]
+    later = dict(pairwise(labels))
+    pairs = [p for p in labels if p in m.may_idle and later.get(p) in m.may_idle]
+    m.on_for_good = pyo.Constraint(pairs, rule=lambda m, p: m.energised[p] <= m.energised[later[p]])
+
+
+@family("")
+def lost_while_on(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """A fire group of a level in use can be lost in every period with load.
+
+    lost_level[p,j] >= group_level[j] + energised[p] - 1
+
+    One variable per level keeps a period that is half on from earning, in the relaxation, the loss of
+    levels that nobody uses.
+    """
+    m.lost_while_on = pyo.Constraint(
+        m.may_idle, m.group_levels,
+        rule=lambda m, p, j: m.lost_level[p, j] >= m.group_level[j] + m.energised[p] - 1,
+    )  # fmt: skip
 
 
 @family("")
@@ -114,7 +143,6 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         )
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
-        idle = float(c.level_loss_mwh[key.count].sum())
     return NumericRow(
         scale * delivered * survivors(c, contingency),
         1.0 / period.target_mw,
@@ -180,7 +208,9 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
             name = offers[row.offer].offer
             terms += [(-row.used, m.tier[name, offers[row.offer].tiers[t].tier]) for t in c.reachable_tiers(row.offer)]
         if row.level is not None:
-            terms += [(-loss, m.group_level[j]) for j, loss in enumerate(row.level)]
+            label = periods[key.period].label
+            lost = [m.lost_level[label, j] if label in m.may_idle else m.group_level[j] for j in m.group_levels]
+            terms += [(-loss, v) for loss, v in zip(row.level, lost, strict=True)]
         if row.idle:
             terms.append((-row.idle, m.energised[periods[key.period].label]))
         m.outage[row_name(c, key)] = linear(terms) >= -row.idle

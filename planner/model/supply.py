@@ -68,10 +68,14 @@ def contracted_load(m: pyo.ConcreteModel, c: Coefficients) -> None:
 def energisable(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """Grid, transformers and permits cap the load that may be switched on.
 
-    served_mw[p] <= energisable_mw[p]
+    served_mw[p] <= energisable_mw[p] energised[p]    (energised[p] = 1 where load is always on)
     """
     caps = {p.label: p.energisable_mw for p in c.problem.periods if p.energisable_mw < p.target_mw}
-    m.energisable = pyo.Constraint(list(caps), rule=lambda m, label: m.served_mw[label] <= caps[label])
+
+    def rule(m: pyo.ConcreteModel, label: str) -> object:
+        return m.served_mw[label] <= caps[label] * (m.energised[label] if label in m.may_idle else 1.0)
+
+    m.energisable = pyo.Constraint(list(caps), rule=rule)
 
 
 @family("")

@@ -31,10 +31,10 @@ TERMS = 12
 
 
 def golden_problem() -> Problem:
-    """The small question with a grid that is late and a first year that may stay dark, so that every family has a row."""
+    """The small question with a grid that is late and two first years that may stay dark, so that every family has a row."""
     return question(
         periods=ramp(
-            ("2029-01", "2030-01", 37.3, 0.0, 31.7), ("2030-01", "2031-01", 83.1, 20.0, 90.0),
+            ("2029-01", "2030-01", 37.3, 0.0, 31.7), ("2030-01", "2031-01", 83.1, 0.0, 90.0),
             ("2031-01", "2034-01", 83.1, 83.1, 90.0),
         ),
         offer_changes={"Beta": {"response_s": 77.0}},

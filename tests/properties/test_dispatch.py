@@ -218,14 +218,14 @@ def test_separation_finds_the_worst_row(counts: list[int], used: float, load: fl
     x = np.array(counts, dtype=float)[: len(c.pairs)]
     served = np.array([p.target_mw for p in problem.periods]) * load
     share = np.full(len(problem.offers), used)
-    level = np.full(len(c.group_levels), 0.9 * used)
+    level = np.outer(np.linspace(0.9, 0.7, len(problem.periods)), np.linspace(used, 0.8 * used, len(c.group_levels)))
     energised = np.ones(len(problem.periods))
     found = {v.key: v.amount for v in Separator(c).violated(x, served, share, level, energised, 1e-12)}
     worst: dict[tuple[int, int], float] = {}
     for key in all_rows(c):
         row = numeric_row(c, key)
         loss = row.used * share[row.offer] if row.offer is not None else 0.0
-        loss += float(row.level @ level) if row.level is not None else 0.0
+        loss += float(row.level @ level[key.period]) if row.level is not None else 0.0
         short = -(row.pair @ x - row.served * served[key.period] - loss)
         if short > 1e-12:
             at = (key.contingency, key.period)
