@@ -103,9 +103,9 @@ def _limit_factories(bench: Workbench, own: Coefficients, late: list[int], extra
     for p, period in enumerate(problem.periods):
         for f in {f for o in problem.offers for f in (o.cell_factory, o.assembly_plant)}:
             if (f, period.label) in bench.model.factory_output:
-                at = row[bench.model.factory_output[f, period.label].name]
-                compiled.row_upper[at] = own.factory_limit(f, p)
-                by_factory[f, p] = at
+                line = row[bench.model.factory_output[f, period.label].name]
+                compiled.row_upper[line] = own.factory_limit(f, p)
+                by_factory[f, p] = line
     matrix = compiled.matrix.tolil()
     block = lil_array((len(compiled.row_lower), len(extra)))
     column = {i: k for k, i in enumerate(extra)}

@@ -162,7 +162,11 @@ class Alternative(Record):
 
 
 class Baseline(Record):
-    """A plan that a reviewer would ask about, costed and judged like the optimum."""
+    """A plan that a reviewer would ask about, costed and judged like the optimum.
+
+    ``served_at_full_load_mw`` is the load carried through every outage that the case asks to survive, in the first
+    period of full load; ``nothing_lost_mw`` the same if no supplier, country or fire group is ever lost.
+    """
 
     baseline: str
     words: str
@@ -174,6 +178,7 @@ class Baseline(Record):
     power_mw: float
     delay_musd: float
     served_at_full_load_mw: float
+    nothing_lost_mw: float | None
     exposure_cell_frac: float | None
     exposure_value_frac: float | None
     domestic_content_frac: float | None

@@ -10,7 +10,7 @@ from planner import supply
 from planner.explain.answers import AlternativeOrder, Baseline
 from planner.explain.bridge import bridge
 from planner.explain.desk import Desk
-from planner.explain.orders import Counts, complete
+from planner.explain.orders import Counts, complete, nothing_lost_mw
 from planner.pipeline import plan as solve_plan
 from planner.problem import Offer, Period, Problem
 from planner.results import Plan
@@ -180,6 +180,7 @@ def judged(desk: Desk, name: str, words: str, status: str, counts: Counts) -> Ba
         power_mw=sum(o.power_mw for o in storage),
         delay_musd=found.cost_breakdown_musd["delay"],
         served_at_full_load_mw=found.served_mw[full.label],
+        nothing_lost_mw=nothing_lost_mw(problem, counts),
         exposure_cell_frac=found.exposure_frac["cell"],
         exposure_value_frac=found.exposure_frac["value"],
         domestic_content_frac=found.domestic_content_frac["all"],
@@ -203,7 +204,8 @@ def empty(name: str, words: str, status: str) -> Baseline:
     """A baseline without a plan."""
     return Baseline(
         baseline=name, words=words, status=status, keeps_every_rule=False, cost_musd=None, extra_cost_musd=None,
-        energy_mwh=0.0, power_mw=0.0, delay_musd=0.0, served_at_full_load_mw=0.0, exposure_cell_frac=None,
+        energy_mwh=0.0, power_mw=0.0, delay_musd=0.0, served_at_full_load_mw=0.0, nothing_lost_mw=None,
+        exposure_cell_frac=None,
         exposure_value_frac=None, domestic_content_frac=None, breaks=(), orders=(),
     )  # fmt: skip
 
@@ -219,6 +221,7 @@ def optimum(desk: Desk) -> Baseline:
         keeps_every_rule=verdict is not None and verdict.passed, cost_musd=plan.cost_musd, extra_cost_musd=0.0,
         energy_mwh=sum(o.energy_mwh for o in storage), power_mw=sum(o.power_mw for o in storage),
         delay_musd=plan.cost_breakdown_musd["delay"], served_at_full_load_mw=plan.served_mw[full.label],
+        nothing_lost_mw=nothing_lost_mw(problem, counts_of(plan)),
         exposure_cell_frac=plan.exposure_frac["cell"], exposure_value_frac=plan.exposure_frac["value"],
         domestic_content_frac=plan.domestic_content_frac["all"],
         breaks=() if verdict is None else tuple(broken(verdict.errors)),

@@ -27,7 +27,7 @@ def bridges(problem: Problem, plan: Plan) -> tuple[Bridge, ...]:
     Returns
     -------
     tuple of Bridge
-        In the order of the offers; offers that cannot come in any period are shown for the last one.
+        In the order of the offers; offers that cannot come in any period are shown for that of full load.
     """
     first: dict[str, str] = {}
     tiers: dict[str, str] = {}
@@ -47,7 +47,7 @@ def _shown_period(problem: Problem, offer: Offer, label: str | None) -> Period:
     for period in problem.periods:
         if period.label == label or (label is None and supply.refusal(problem, offer, period) is None):
             return period
-    return problem.periods[-1]
+    return next(p for p in problem.periods if p.target_mw == problem.final_target_mw)
 
 
 def bridge(problem: Problem, plan: Plan, offer: Offer, period: Period, tier: Tier) -> Bridge:

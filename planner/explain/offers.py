@@ -59,10 +59,10 @@ def _with_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
     """Return the decisions of a plan with an offer added in its first tier: a start, not yet a plan."""
     start = x.copy()
     start[desk.bench.columns.tiers[o][0]] = 1.0
-    lost = desk.bench.columns.lost_levels
     for level, members in enumerate(desk.bench.c.group_levels):
-        if o in members:
-            start[lost[lost[:, level] >= 0, level]] = 1.0
+        column = desk.bench.compiled.index(desk.bench.model.group_level[level])
+        if o in members and column >= 0:
+            start[column] = 1.0
     return start
 
 

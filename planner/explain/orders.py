@@ -78,6 +78,16 @@ def complete(problem: Problem, counts: Counts, bound_musd: float = -np.inf) -> P
     return state_plan(c, d, bound_musd)
 
 
+def nothing_lost_mw(problem: Problem, counts: Counts) -> float:
+    """Load that orders carry in the first period of full load when nothing of the fleet is ever lost, in MW."""
+    c = OrderedOnly(problem, counts)
+    containers = np.zeros((len(problem.offers), len(problem.periods)), dtype=np.int64)
+    for o, p in c.pairs:
+        containers[o, p] = counts[problem.offers[o].offer, problem.periods[p].label]
+    full = next(i for i, p in enumerate(problem.periods) if p.target_mw == problem.final_target_mw)
+    return float(carried_mw(c, containers, losses=False)[full])
+
+
 def state_plan(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
     """Return the plan of a decision with every figure, unverified, without its requirement waterfall."""
     problem = c.problem
@@ -146,15 +156,18 @@ def _states(c: Coefficients, containers: np.ndarray) -> dict[int, CreditState]:
     return found
 
 
-def carried_mw(c: OrderedOnly, containers: np.ndarray) -> FloatArray:
-    """Largest load of every period that a fleet carries through every outage that must be survived, in MW."""
+def carried_mw(c: OrderedOnly, containers: np.ndarray, losses: bool = True) -> FloatArray:
+    """Largest load of every period that a fleet carries through every outage that must be survived, in MW.
+
+    Without ``losses`` only outages in which nothing of the fleet is lost count.
+    """
     problem = c.problem
     pairs = np.array([containers[o, p] for o, p in c.pairs], dtype=float)
     used = containers.sum(axis=1) > 0
     served = np.zeros(len(problem.periods))
     hours = problem.case.reliability.storage_mandate_h
     for p, period in enumerate(problem.periods):
-        share = _carried_share(c, pairs, used, p)
+        share = _carried_share(c, pairs, used, p, losses)
         mw = min(period.target_mw, period.energisable_mw, share * period.target_mw)
         if hours > 0:
             storage = np.array([problem.offers[o].is_storage for o in c.pair_offer], dtype=bool)
@@ -166,7 +179,7 @@ def carried_mw(c: OrderedOnly, containers: np.ndarray) -> FloatArray:
     return served
 
 
-def _carried_share(c: OrderedOnly, pairs: FloatArray, used: np.ndarray, p: int) -> float:
+def _carried_share(c: OrderedOnly, pairs: FloatArray, used: np.ndarray, p: int, losses: bool) -> float:
     """Share of the target that every outage row of a period allows."""
     need = c.requirement.mwh[p]
     wanted = need > 0
@@ -176,6 +189,8 @@ def _carried_share(c: OrderedOnly, pairs: FloatArray, used: np.ndarray, p: int) 
     share = np.inf
     for contingency, holds in zip(c.contingencies, c.holds[:, p], strict=True):
         fire = contingency.fire_offer
+        if contingency.kind != "none" and not losses:
+            continue
         if not holds or contingency.by_level or (fire is not None and not used[fire]):
             continue
         kept = pairs * np.array([i not in contingency.offers for i in o], dtype=float)

@@ -130,25 +130,19 @@ def _alternatives(found: Explanation, console: Console) -> None:
 
 
 def _baselines(found: Explanation, console: Console) -> None:
-    rows = []
+    rows, broken = [], []
     for b in found.baselines:
-        broken = "BREAKS: " + " | ".join(b.breaks) if b.breaks else ""
-        kept = "Keeps every rule" if b.keeps_every_rule else broken
+        name = b.baseline.replace("_", " ")
         cost = "-" if b.cost_musd is None else number(b.cost_musd, 2)
         extra = "-" if b.extra_cost_musd is None else number(b.extra_cost_musd, 2)
-        served = f"{b.served_at_full_load_mw:,.0f}"
-        rows.append(
-            (
-                b.baseline.replace("_", " "),
-                cost,
-                extra,
-                number(b.energy_mwh),
-                served,
-                f"{b.words}. {b.status.capitalize()}. {kept}",
-            )
-        )
+        kept = "yes" if b.keeps_every_rule else "NO"
+        served = f"{number(b.served_at_full_load_mw)} / {number(b.nothing_lost_mw)}"
+        rows.append((name, cost, extra, number(b.energy_mwh), served, kept, f"{b.words}; {b.status}"))
+        broken += [(name, text) for text in b.breaks]
     note = (
-        "MW served: load that the fleet carries through every outage at full target; the rest is delayed at its price."
+        "MW: load carried at full target through every outage and loss asked for / with nothing lost."
+        " What is not carried is delayed at its price, which is in the cost."
     )
-    headings = ("plan", ">million USD", ">more", ">MWh", ">MW served", "what it is, and what it breaks")
+    headings = ("plan", ">million USD", ">more", ">MWh", ">MW", "lawful", "what it is")
     print_table(console, "Beside the plans a reviewer asks about", headings, rows, note)
+    print_table(console, "What they break", ("plan", "rule"), broken)

@@ -149,7 +149,7 @@ def test_compare_reads_a_plan_and_a_table(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = {b["baseline"]: b for b in json.loads(done.stdout)["baselines"]}
-    assert rows["compare: mine.csv"]["cost_musd"] == pytest.approx(2.8)  # five at 400,000 USD carry the 10 MW, and 800,000 to qualify
+    assert rows["compare: mine.csv"]["cost_musd"] == pytest.approx(2.8)  # five at 400,000 USD, and 800,000 to qualify
     assert rows["compare: out/tiny/plan.json"]["extra_cost_musd"] == pytest.approx(0.0, abs=1e-6)
     assert rows["compare: out/tiny/plan.json"]["keeps_every_rule"]
 
