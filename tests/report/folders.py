@@ -12,7 +12,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 #: Exposure limits of the plans of the front; None is the plan without a limit.
-LIMITS = (None, 0.3, 0.2)
+LIMITS = (None, 0.24, 0.18)
 LONG = "x" * 10_000
 HOSTILE = (
     "<script>alert(1)</script>", "=cmd()", "+1+1", "@sum(a1)", "-2+3", "</script><img src=x onerror=alert(1)>",
