@@ -145,6 +145,8 @@ _SENTENCES = {
 def _ease(problem: Problem, rule: str, rules: set[str], waived: frozenset[str], stop: Stop) -> Clash:
     """How far one rule must give while the others stay."""
     words = RULES[rule]
+    if rule in ("max_share", "min_suppliers"):
+        return Clash(rule, words, "only as a whole: a wider share, or fewer suppliers")
     if rule in ("domestic_floor", "storage_mandate"):
         return Clash(rule, words, _ease_by_bisection(problem, rule, frozenset(rules), waived, stop))
     value = _least_easing(problem, rule, frozenset(rules), waived, stop) if not stop.now else None
