@@ -115,6 +115,23 @@ def plan(
 
 
 @app.command()
+def quotes(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="CSV or XLSX with one quote per row.")] = None,
+    template: Annotated[bool, typer.Option("--template", help="Print a file to fill in, as CSV.")] = False,
+    case: Annotated[str | None, typer.Option("--case", help="Case whose site and tables hold.")] = None,
+    delivery: Annotated[str | None, typer.Option("--delivery", metavar="YYYY-MM", help="Month of delivery.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="YYYY-MM", help="Quotes must hold then.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bridge.csv and bridge.svg.")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make quotes comparable: duty-paid, at site, installed, USD per usable AC kWh.
+
+    Every fault of the file is named with its row and column.
+    """
+    raise typer.Exit(_run(lambda stream: _quotes(file, template, case, delivery, as_of, out, json_, stream), json_))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a case file."""
 
@@ -206,6 +223,43 @@ def _check(case: str, overrides: list[str], as_json: bool, quiet: bool, out: Tex
         size = f"offers {len(problem.offers)}, periods {len(problem.periods)}, data rows {rows:,}"
         print_checks(name, checks, size, console_on(out))
     return INFEASIBLE if checks.impossible else OK
+
+
+def _quotes(
+    file: str | None,
+    template: bool,
+    case: str | None,
+    delivery: str | None,
+    as_of: str | None,
+    out: Path | None,
+    as_json: bool,
+    stream: TextIO,
+) -> int:
+    from planner.faults import Fault, InputError
+
+    if template:
+        from planner.quotefile import TEMPLATE_ROWS, csv_text
+
+        stream.write(csv_text(TEMPLATE_ROWS))
+        return OK
+    if file is None:
+        raise InputError([Fault("planner quotes", "FILE", "nothing", "a file of quotes, or --template")])
+    from planner import comparison
+    from planner.summary import print_bridges
+    from planner.writing import make_folder, write_texts
+
+    if out is not None:
+        make_folder(out)
+    found = comparison.compare_quotes(file, case or comparison.USUAL_CASE, delivery, as_of)
+    if out is not None:
+        write_texts(comparison.files_of_comparison(found), out)
+    if as_json:
+        print(comparison.as_json(found), file=stream)
+    else:
+        print_bridges(found.title, found.bridges, console_on(stream))
+        if out is not None:
+            say(f"Written to {out}: bridge.csv, bridge.svg.")
+    return OK
 
 
 class _Wish:

@@ -96,7 +96,7 @@ def container_cost(problem: Problem, offer: Offer, period: Period, discount_frac
     """
     month = period.start
     equipment = price_usd(problem, offer, year_of(month)) * (1.0 - discount_frac)
-    parts = _capital(problem, offer, month, equipment)
+    parts = capital_usd(problem, offer, month, equipment)
     capex = sum(parts.values())
     at_delivery = discount(problem, month)
     items = {name: value * at_delivery for name, value in parts.items()}
@@ -108,7 +108,6 @@ def container_cost(problem: Problem, offer: Offer, period: Period, discount_frac
     items |= _ending(problem, offer, month, equipment)
     leaves = min(retirement_month(offer, month), problem.horizon)
     items |= contract.terms_usd(problem, offer, month, equipment, capex, leaves)
-    items["production_credit"] = taxes.production_credit_usd(problem, offer, month) * at_delivery
     return ContainerCost(items, capex)
 
 
@@ -119,6 +118,8 @@ def with_credit(
     items = dict(cost.items_usd)
     earned = phase if offer.is_storage else None
     items |= taxes.credit_items(problem, period.start, cost.capex_usd, earned, state)
+    made_here = taxes.production_credit_usd(problem, offer, period.start)
+    items["production_credit"] = made_here * discount(problem, period.start)
     return with_tax(problem, items)
 
 
@@ -132,7 +133,7 @@ def counted_usd(problem: Problem, items: dict[str, float]) -> float:
     return sum(taxes.in_view(items, problem.case.objective).values())
 
 
-def _capital(problem: Problem, offer: Offer, month: int, equipment: float) -> dict[str, float]:
+def capital_usd(problem: Problem, offer: Offer, month: int, equipment: float) -> dict[str, float]:
     """Undiscounted capital items of one container in USD."""
 
     def layer(cost: str) -> float:

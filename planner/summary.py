@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from planner.bridge import STEPS, Bridge
 from planner.checks import Checks
 from planner.infeasible import Clash
 from planner.results import Order, Plan
@@ -86,6 +87,26 @@ def print_clash(clash: Sequence[Clash] | None, checks: Checks, console: Console)
     rows = [(c.words, c.rule, c.must_give) for c in clash]
     note = "Each line that names an amount resolves the clash alone, while the other rules stay as they are."
     _print_table(console, "These rules cannot hold together", ("rule", "name", "how far it must give"), rows, note)
+
+
+def print_bridges(title: str, bridges: Sequence[Bridge], console: Console) -> None:
+    """Print quotes side by side, cheapest first."""
+    names = list(STEPS)
+    rows = [
+        (
+            b.offer,
+            b.basis.partition(",")[0],
+            number(b.quoted, 1),
+            *(number(b.steps_usd_per_kwh[n], 1) for n in names[:5]),
+            number(sum(b.steps_usd_per_kwh[n] for n in names[5:]), 1),
+            number(b.comparable_usd_per_kwh, 2),
+        )
+        for b in bridges
+    ]
+    short = ("quoted", "to usable AC", "lithium", "duty", "freight", "conversion", "site work", "comparable")
+    headings = ("quote", "quoted as", *(f">{n}" for n in short))
+    note = "USD per usable AC kWh, duty-paid, at site, installed. Tiers, minimum orders, each step: bridge.csv (--out)."
+    _print_table(console, title, headings, rows, note)
 
 
 def _print_table(

@@ -148,6 +148,20 @@ def write_plan(plan: Plan, problem: Problem, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in names)
 
 
+def write_texts(texts: Mapping[str, str], folder: Path) -> None:
+    """Write small text files, each beside its place first and then moved."""
+    for name, text in texts.items():
+        handle, work = tempfile.mkstemp(dir=folder, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.write(text)
+            os.chmod(work, 0o644)
+            os.replace(work, folder / name)
+        except BaseException:
+            os.unlink(work)
+            raise
+
+
 def _of_records(kind: type[Record], records: Iterable[Record]) -> Table:
     """Table with a column per field of a record class, so that an empty one has its columns too."""
     hints = get_type_hints(kind)
