@@ -103,6 +103,7 @@ def plan(
     gap: Annotated[float | None, typer.Option("--gap", help="Stop at this gap, as a fraction.")] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Replay every outage, not only the tightest.")] = False,
+    prices: Annotated[bool, typer.Option("--prices", help="Solve again for the price of each rule and doubt.")] = False,
     json_: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -110,7 +111,7 @@ def plan(
 
     It is replayed independently, shown, and written as plan.json and tables (CSV, Parquet).
     """
-    wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet)
+    wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet, prices)
     raise typer.Exit(_run(wish.carry_out, json_))
 
 
@@ -275,7 +276,9 @@ class _Wish:
         audit: bool,
         as_json: bool,
         quiet: bool,
+        prices: bool = False,
     ) -> None:
+        self.prices = prices
         self.case, self.overrides, self.folder = case, overrides, out
         self.gap_frac, self.time_limit_s = gap_frac, time_limit_s
         self.audit, self.as_json, self.quiet = audit, as_json, quiet
@@ -323,7 +326,12 @@ class _Wish:
             from planner.solve import Infeasible, NoPlan
 
             try:
-                return solve(problem, audit=self.audit, progress=line.progress, note=line.note)
+                found = solve(problem, audit=self.audit, progress=line.progress, note=line.note)
+                if self.prices and found.status in ("optimal", "gap_limit"):
+                    from planner.ruleprices import price_rules
+
+                    found = price_rules(problem, found, note=line.note)
+                return found
             except Infeasible:
                 line.note("infeasible: looking for the rules that clash")
                 return self._explain(problem, out, line)

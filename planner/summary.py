@@ -13,7 +13,7 @@ from rich.text import Text
 from planner.bridge import STEPS, Bridge
 from planner.checks import Checks
 from planner.infeasible import Clash
-from planner.results import Order, Plan
+from planner.results import Critical, Order, Plan
 from planner.terminal import plain
 
 _STATUS = {
@@ -57,6 +57,7 @@ def print_summary(plan: Plan, console: Console) -> None:
         _credits(plan),
         _exposure(plan),
         _zones(plan),
+        _rule_prices(plan),
     ):
         _print_table(console, title, headings, rows, note)
     _trust(plan, console)
@@ -103,9 +104,10 @@ def print_bridges(title: str, bridges: Sequence[Bridge], console: Console) -> No
         )
         for b in bridges
     ]
-    short = ("quoted", "to usable AC", "lithium", "duty", "freight", "conversion", "site work", "comparable")
+    short = ("quoted", "basis", "lithium", "duty", "freight", "power", "site", "installed")
     headings = ("quote", "quoted as", *(f">{n}" for n in short))
-    note = "USD per usable AC kWh, duty-paid, at site, installed. Tiers, minimum orders, each step: bridge.csv (--out)."
+    note = "Quoted in dollars of its own basis, then what each step adds; installed: USD per usable AC kWh, duty-paid,"
+    note += " at site. Tiers, minimum orders and every step: bridge.csv (--out)."
     _print_table(console, title, headings, rows, note)
 
 
@@ -223,9 +225,36 @@ def _reliability(plan: Plan) -> _Part:
 
 
 def _served(plan: Plan) -> _Part:
-    rows = [(c.period, number(c.target_mw), number(c.served_mw), c.binding) for c in plan.critical_path]
-    headings = ("period", ">target MW", ">served MW", "held back by")
+    rows = [(c.period, number(c.target_mw), number(c.served_mw), c.binding, _tightest(c)) for c in plan.critical_path]
+    headings = ("period", ">target MW", ">served MW", "held back by", "least slack (months)")
     return "Load energised, and what holds it back", headings, rows, ""
+
+
+def _tightest(row: Critical) -> str:
+    """The steps with least slack, with their months."""
+    if not row.steps:
+        return "-"
+    least = min(step.slack_months for step in row.steps)
+    tight = [step for step in row.steps if step.slack_months == least]
+    names = dict.fromkeys(f"order of {s.offer}" if s.offer else s.step.replace("_", " ") for s in tight)
+    return f"{', '.join(names)} {least}"
+
+
+def _rule_prices(plan: Plan) -> _Part:
+    rows = [
+        (
+            p.rule,
+            p.kind,
+            number(p.without_musd, 2),
+            number(p.price_musd, 2),
+            number(p.uncertain_musd, 2),
+            p.note,
+        )
+        for p in plan.rule_prices
+    ]
+    headings = ("rule or doubt", "kind", ">other cost", ">price", ">give or take", "note")
+    note = "Million USD. Price: cost of this plan less the cost without the rule, or with the doubt read the other way."
+    return "What each rule and each doubt costs", headings, rows, note
 
 
 def _credits(plan: Plan) -> _Part:

@@ -23,11 +23,24 @@ import pyarrow.parquet as pq
 from planner.catalogue import Row
 from planner.faults import Fault, InputError
 from planner.problem import Problem
-from planner.results import Margin, Order, Placement, Plan, Record, Retirement, WaterfallStep, ZoneChoice, ZoneUse
+from planner.results import (
+    EntityFlag,
+    Margin,
+    Order,
+    Placement,
+    Plan,
+    PoolShare,
+    Record,
+    Retirement,
+    RulePrice,
+    WaterfallStep,
+    ZoneChoice,
+    ZoneUse,
+)  # fmt: skip
 
 #: A spreadsheet would run a text cell that begins with one of these.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-CAUSES = ("grid", "transformers", "permits")
+CAUSES = ("grid", "transformers", "permits", "fire_approval")
 _ROW_FIELDS = frozenset(Row.model_fields)
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _ALLOWED = "a folder that can be written"
@@ -58,6 +71,10 @@ def tables_of(plan: Plan, problem: Problem) -> dict[str, Table]:
         "orders": _of_records(Order, plan.orders),
         "placements": _of_records(Placement, plan.placements),
         "zone_options": _of_records(ZoneChoice, plan.zone_options),
+        "rule_prices": _of_records(RulePrice, plan.rule_prices),
+        "entities": _of_records(EntityFlag, plan.entities),
+        "credit_pools": _of_records(PoolShare, plan.credit_pools),
+        "energisation_steps": _steps(plan),
         "retirements": _of_records(Retirement, plan.retirements),
         "cost_breakdown": Table({"item": str, "cost_musd": float}, tuple(plan.cost_breakdown_musd.items())),
         "served": Table({"period": str, "served_mw": float}, tuple(plan.served_mw.items())),
@@ -182,6 +199,13 @@ def _critical_path(plan: Plan) -> Table:
         for c in plan.critical_path
     ]
     return Table(columns | {f"slack_{cause}_mw": float for cause in CAUSES}, rows)
+
+
+def _steps(plan: Plan) -> Table:
+    """Every step before an energisation date, with its slack in months."""
+    columns = {"period": str, "step": str, "offer": str, "ready": str, "slack_months": int}
+    rows = [(c.period, s.step, s.offer, s.ready, s.slack_months) for c in plan.critical_path for s in c.steps]
+    return Table(columns, rows)
 
 
 def _verification(plan: Plan) -> Table:

@@ -253,3 +253,20 @@ def test_quotes_written_out_read_back_the_same(
     read = load_case("utility-200mw", ["offers.mode=replace", f'offers.file="{path}"'])
     assert read.offers == tuple(offers)
     assert read.tables == SHIPPED.tables and read.periods == SHIPPED.periods
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--template`` prints a file that ``planner quotes`` reads; faults end in code 2."""
+    from typer.testing import CliRunner
+
+    from planner.cli import app
+
+    template = CliRunner().invoke(app, ["quotes", "--template"])
+    assert template.exit_code == 0 and template.stdout == csv_text(TEMPLATE_ROWS)
+    file = tmp_path / "q.csv"
+    file.write_text(template.stdout)
+    done = CliRunner().invoke(app, ["quotes", str(file), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0 and "quote-1+spares" in done.stdout
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["bridge.csv", "bridge.svg"]
+    assert CliRunner().invoke(app, ["quotes"]).exit_code == 2
+    assert CliRunner().invoke(app, ["quotes", str(file), "--delivery", "soon"]).exit_code == 2

@@ -18,6 +18,7 @@ from planner.model.reliability import seed_rows
 from planner.pipeline import plan
 from planner.problem import Flag, Problem
 from planner.results import Plan
+from planner.ruleprices import price_rules
 from planner.solve import Compiled
 from tests.cases.test_features import Overrides, alpha, beta, both, credit, full_tables
 from tests.properties.questions import LEAN, STAMP, lean
@@ -269,3 +270,22 @@ def test_entities_say_why_and_how_they_are_read() -> None:
     flags = {(e.offer, e.flag): (e.status, e.binds, e.reason) for e in found.entities}
     assert flags["Alpha", "list1260h"] == ("disputed", True, "test")
     assert flags["Alpha", "software_control"] == ("yes", True, "test")
+
+
+def test_each_rule_and_doubt_has_its_price() -> None:
+    """The price of a rule is the cost with it less the cost without it, each solved on its own."""
+    shares = {"governance__max_share": {**SHARES, "supplier": 0.61}}
+    problem = lean(**both(shares, doubtful_cell(), credits(macr_threshold_frac=0.97)))
+    found = price_rules(problem, solved(problem), gap_frac=0.0)
+    by_rule = {p.rule: p for p in found.rule_prices}
+    free = solved(lean(**both(doubtful_cell(), credits(macr_threshold_frac=0.97))))
+    share = by_rule["governance.max_share.supplier"]
+    assert share.price_musd == pytest.approx(found.cost_musd - free.cost_musd, abs=1e-6) and share.price_musd > 0
+    refused = solved(
+        lean(**both(shares, doubtful_cell(), credits(macr_threshold_frac=0.97), {"policy__disputed": "refuse"}))
+    )
+    doubt = by_rule["pfe_tax: refuse instead of allow"]
+    assert doubt.without_musd == pytest.approx(refused.cost_musd, abs=1e-6) and doubt.price_musd < 0
+    assert by_rule["credits.unit: pools instead of phase"].price_musd >= -3e-6
+    listed = by_rule["list1260h: refuse instead of allow"]
+    assert listed.price_musd == pytest.approx(0.0, abs=1e-6)
