@@ -2,45 +2,73 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
-from planner import finance, policy, yard
+from planner import criticalpath, finance, policy, taxes, yard
 from planner.case import MEASURES
+from planner.catalogue import FlagName
 from planner.decode import Decision
 from planner.model.coefficients import Coefficients
 from planner.model.exposure import share_vectors
 from planner.problem import FloatArray
-from planner.results import Critical, Margin, ZoneUse
-from planner.units import USD_PER_MUSD
+from planner.results import Critical, EntityFlag, Margin, ZoneUse
+from planner.units import USD_PER_MUSD, month_text
 
 
-def cost_breakdown_musd(c: Coefficients, d: Decision) -> dict[str, float]:
-    """Present value by item in million USD, every item of ``finance.ITEMS``."""
+def all_items_musd(c: Coefficients, d: Decision) -> dict[str, float]:
+    """Present value of every item of ``finance.ITEMS`` in million USD, those that the objective leaves out too."""
     problem = c.problem
     total = dict.fromkeys(finance.ITEMS, 0.0)
     for o, p in zip(*np.nonzero(d.containers), strict=True):
         offer, period, n = problem.offers[o], problem.periods[p], int(d.containers[o, p])
         cost = finance.container_cost(problem, offer, period, offer.tiers[d.tier[int(o)]].discount_frac)
-        for item, usd in cost.items_usd.items():
-            total[item] += n * usd
         h = c.phase[p]
-        if h is not None and offer.is_storage:
-            rate = policy.credit_rate(problem, problem.case.policy.phases[h], d.states[h])
-            paid = finance.discount(problem, period.start + finance.CREDIT_LAG_MONTHS)
-            total["tax_credit"] -= n * rate * cost.capex_usd * paid
+        phase = None if h is None else problem.case.policy.phases[h]
+        for state, count in _by_state(d, int(o), int(p), n, h).items():
+            for item, usd in finance.with_credit(problem, offer, period, cost, phase, state).items():
+                total[item] += count * usd
     suppliers = {problem.offers[o].supplier for o in d.tier}
     total["qualification"] = sum(s.qualification_usd for s in problem.tables.suppliers if s.supplier in suppliers)
     total["fire_barriers"] = sum(j.cost_usd for j in d.options) * finance.discount(problem, problem.periods[0].start)
+    late = 0.0
     for period, served in zip(problem.periods, d.served_mw, strict=True):
         years = finance.stream(problem, period.start, period.end)
-        total["delay"] += problem.case.load.delay_usd_per_mw_yr * (period.target_mw - served) * years
+        late += problem.case.load.delay_usd_per_mw_yr * (period.target_mw - served) * years
+    total["delay"] += late
+    total["income_tax"] += finance.with_tax(problem, {"delay": late})["income_tax"]
     return {item: usd / USD_PER_MUSD for item, usd in total.items()}
 
 
-def public_musd(breakdown: dict[str, float]) -> dict[str, float]:
-    """Transfers between buyer and state: duties paid, credits received, and the difference."""
-    duties, credits = breakdown["duty"], -breakdown["tax_credit"]
-    return {"duties": duties, "tax_credits": credits, "net": duties - credits}
+def _by_state(d: Decision, o: int, p: int, containers: int, h: int | None) -> dict[str, float]:
+    """Containers of a delivery by credit state."""
+    if d.pools is not None:
+        return d.pools.get((o, p), {"none": float(containers)})
+    return {"none" if h is None else d.states[h]: float(containers)}
+
+
+def views_musd(items: dict[str, float]) -> dict[str, float]:
+    """Cost of the same plan to the buyer and in resources, in million USD."""
+    return {view: sum(taxes.in_view(items, view).values()) for view in ("buyer", "resource")}
+
+
+def entities(c: Coefficients, d: Decision) -> tuple[EntityFlag, ...]:
+    """Every flag of the offers bought that is not a plain no."""
+    problem = c.problem
+    return tuple(
+        EntityFlag(
+            offer=problem.offers[o].offer,
+            flag=name,
+            status=flag.status,
+            since="" if flag.since is None else month_text(flag.since),
+            reason=flag.reason,
+            binds=policy.counts_as_yes(problem, flag.status, cast("FlagName", name)),
+        )
+        for o in sorted(d.tier)
+        for name, flag in sorted(problem.offers[o].flags.items())
+        if flag.status != "no"
+    )
 
 
 def exposure_frac(c: Coefficients, d: Decision) -> dict[str, float]:
@@ -152,28 +180,11 @@ def _standing(c: Coefficients, d: Decision, z: int, p: int) -> FloatArray:
 
 
 def critical_path(c: Coefficients, d: Decision) -> tuple[Critical, ...]:
-    """What sets the energised load of every period: grid, transformers, permits, or storage."""
-    rows = []
-    for period, served in zip(c.problem.periods, d.served_mw, strict=True):
-        series = c.problem.case.site.energisation
-        caps = {}
-        for cause in ("grid", "transformers", "permits"):
-            values = getattr(series, cause)
-            past = [m for m in values if m <= period.start]
-            caps[cause] = values[max(past)] if past else 0.0
-        tight = 1e-6 * max(1.0, period.target_mw)
-        if served >= period.target_mw - tight:
-            binding = "none"
-        else:
-            binding = next((cause for cause, mw in caps.items() if served >= mw - tight), "storage")
-        slack = {cause: mw - float(served) for cause, mw in caps.items()}
-        rows.append(
-            Critical(
-                period=period.label,
-                served_mw=float(served),
-                target_mw=period.target_mw,
-                binding=binding,
-                slack_mw=slack,
-            )
-        )
-    return tuple(rows)
+    """What sets the energised load of every period, with the slack of the rest."""
+    problem = c.problem
+    served = {p.label: float(mw) for p, mw in zip(problem.periods, d.served_mw, strict=True)}
+    ordered = {
+        period.label: tuple(problem.offers[o] for o in np.flatnonzero(d.containers[:, p]))
+        for p, period in enumerate(problem.periods)
+    }
+    return criticalpath.critical_path(problem, served, ordered)

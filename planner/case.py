@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from planner.catalogue import Chemistry, Frac, Host, Name, NonNeg, Pos
+from planner.catalogue import Chemistry, FlagName, Frac, Host, Maturity, Name, NonNeg, Pos
 from planner.units import Month, month_text
 
 MAX_SERVICE_H = 336.0
@@ -167,6 +167,7 @@ class Reliability(Part):
     length_known: bool
     reserve_frac: Share
     duty: Literal["float", "daily"]
+    warranty: Literal["expected", "guaranteed"]
     availability: Availability
     ride_through: RideThrough
     contingencies: Contingencies
@@ -181,12 +182,17 @@ class Reliability(Part):
         return steps
 
 
+#: What may hold back load: keys of ``site.energisation``.
+ENERGISATION_CAUSES = ("grid", "transformers", "permits", "fire_approval")
+
+
 class Energisation(Part):
     """What lets load be switched on: megawatts from each date on, per cause."""
 
     grid: SERIES_MW
     transformers: SERIES_MW
     permits: SERIES_MW
+    fire_approval: SERIES_MW | None
 
 
 class Zone(Part):
@@ -238,12 +244,17 @@ class Fire(Part):
     strict: bool
 
 
+#: How a status in dispute is read: as no, or as yes.
+Reading = Literal["allow", "refuse"]
+
+
 class Phase(Part):
     """A construction phase: its start of construction, and the deliveries that belong to it."""
 
     phase: Name
     construction_start: Month
     deliveries_until: Month
+    continuity_until: Month | None = None
 
 
 class Policy(Part):
@@ -253,7 +264,8 @@ class Policy(Part):
     energy_community: bool
     monetisation: Literal["own", "transfer", "elective_pay", "none"]
     transfer_discount_frac: Frac
-    disputed: Literal["allow", "refuse"]
+    disputed: Reading
+    disputed_flags: dict[FlagName, Reading]
     domestic_floor_frac: Frac
     component_table: Name
     phases: Annotated[tuple[Phase, ...], Field(max_length=20)]
@@ -277,11 +289,64 @@ class Payment(Part):
     share_frac: Frac
 
 
+class Recapture(Part):
+    """A stated scenario: the credit is taken back in a year of service, with a probability."""
+
+    probability_frac: Frac
+    year: Annotated[int, Field(ge=0, le=10)]
+    rule: Literal["five_year", "ten_year"]
+
+
+class Credits(Part):
+    """What the tax-credit tests are applied to, and what may happen to the credit later."""
+
+    unit: Literal["phase", "pools"]
+    recapture: Recapture
+
+
+class Contract(Part):
+    """What holds where an offer's contract says nothing."""
+
+    warranty_years: Annotated[float, Field(gt=0, le=40)]
+    warranty_soh_frac: Share
+    cancellation_probability_frac: Frac
+
+
+class MaxShare(Part):
+    """Largest share of the usable storage energy bought; null or no entry sets no limit."""
+
+    supplier: Share | None
+    country: Share | None
+    chemistry: Share | None
+    cell_factory: Share | None
+    maturity: dict[Maturity, Frac]
+
+
+class Governance(Part):
+    """How far the buyer may lean on one name."""
+
+    max_share: MaxShare
+    min_suppliers: Annotated[int, Field(ge=0, le=20)]
+    min_supplier_mwh: NonNeg
+
+
+class MaturityAdder(Part):
+    """Dearer money for unproven products: share of capex per year, by maturity."""
+
+    proven: Annotated[float, Field(ge=0, le=0.2)]
+    early: Annotated[float, Field(ge=0, le=0.2)]
+    pilot: Annotated[float, Field(ge=0, le=0.2)]
+
+
 class Finance(Part):
-    """Discounting, payments, end value."""
+    """Discounting, payments, end value, taxes."""
 
     discount_rate_frac: Annotated[float, Field(ge=0, le=0.5)]
     residual_frac: Frac
+    maturity_adder_frac_per_yr: MaturityAdder
+    adder_years: Annotated[int, Field(ge=0, le=40)]
+    tax_rate_frac: Annotated[float, Field(ge=0, le=0.6)]
+    depreciation: Name
     lithium_path: Name
     payments: Annotated[tuple[Payment, ...], Field(min_length=1, max_length=3)]
 
@@ -342,6 +407,10 @@ class Case(Part):
     firm: Firm
     fire: Fire
     policy: Policy
+    credits: Credits
+    contract: Contract
+    governance: Governance
+    objective: Literal["buyer", "resource"]
     finance: Finance
     exposure_limits: dict[Measure, ExposureLimit]
     offers: OfferChoice

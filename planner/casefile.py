@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationError
 
-from planner.case import Case
+from planner.case import ENERGISATION_CAUSES, Case
 from planner.casekeys import MISSING, allowed_keys, next_type, words_of
 from planner.catalogue import Row, Text
 from planner.faults import Fault, closest, known_name, shown
@@ -285,8 +285,9 @@ def same_month_twice(raw: RawCase, case: Case) -> Iterator[Fault]:
         ("load", "target_mw"): case.load.target_mw,
         ("load", "floor_mw"): case.load.floor_mw,
     }
-    for name in ("grid", "transformers", "permits"):
-        series["site", "energisation", name] = getattr(case.site.energisation, name)
+    for name in ENERGISATION_CAUSES:
+        if getattr(case.site.energisation, name) is not None:
+            series["site", "energisation", name] = getattr(case.site.energisation, name)
     for path, values in series.items():
         written: Any = raw.top
         for part in path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from planner.units import Month
 
@@ -20,6 +20,7 @@ Chemistry = Literal[
     "lfp", "nmc", "nca", "sodium_ion", "zinc", "iron_flow", "vanadium_flow", "iron_air",
     "second_life", "thermal", "hydrogen", "caes", "gravity", "none",
 ]  # fmt: skip
+FlagName = Literal["pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control", "service_provider"]
 Kind = Literal["storage", "generator", "firm_contract"]
 Evidence = Literal["none", "unit_test", "lsft"]
 Maturity = Literal["proven", "early", "pilot"]
@@ -37,6 +38,7 @@ def _blank_is_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+OptFlag = Annotated[FlagName | None, BeforeValidator(_blank_is_none)]
 OptMonth = Annotated[Month | None, BeforeValidator(_blank_is_none)]
 OptText = Annotated[str, Field(max_length=2000)]
 
@@ -87,6 +89,7 @@ class OfferRow(Row):
     revision: Text
     duty_origin: Name
     duty_class: Name
+    licensor_country: OptText = ""
 
 
 #: Fields of ``offer_values.csv``: name -> (unit, type, default or ``...`` when required).
@@ -118,6 +121,18 @@ OFFER_FIELDS: dict[str, tuple[str, Any, Any]] = {
     "om_frac_per_yr": ("frac/yr", Annotated[float, Field(ge=0, le=0.2)], 0.0),
     "fuel_usd_per_mwh": ("USD/MWh", NonNeg, 0.0),
     "permitted_h": ("h", NonNeg, 0.0),
+    "pay_order_frac": ("frac", Frac, 0.0),
+    "pay_delivery_frac": ("frac", Frac, 0.0),
+    "pay_acceptance_frac": ("frac", Frac, 0.0),
+    "expected_delay_months": ("months", Annotated[float, Field(ge=0, le=60)], 0.0),
+    "delay_damages_frac_per_month": ("frac/month", Frac, 0.0),
+    "delay_damages_cap_frac": ("frac", Frac, 0.0),
+    "warranty_years": ("yr", Annotated[float, Field(ge=0, le=40)], 0.0),
+    "warranty_soh_frac": ("frac", Frac, 0.0),
+    "service_usd_per_kwh_yr": ("USD/kWh/yr", NonNeg, 0.0),
+    "service_years": ("yr", Annotated[float, Field(ge=0, le=40)], 0.0),
+    "cancellation_fee_frac": ("frac", Frac, 0.0),
+    "grant_usd_per_kwh": ("USD/kWh", NonNeg, 0.0),
 }
 
 
@@ -159,7 +174,7 @@ class OfferFlagRow(Row):
     table: ClassVar[str] = "offer_flags"
     key: ClassVar[tuple[str, ...]] = ("offer", "flag")
     offer: Name
-    flag: Literal["pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control"]
+    flag: FlagName
     status: Status
     since: OptMonth = None
     reason: Text
@@ -264,22 +279,67 @@ class CreditRow(Row):
     parameter: Literal[
         "base_pwa_frac", "base_no_pwa_frac", "bonus_pwa_frac", "bonus_no_pwa_frac",
         "energy_community_pwa_frac", "energy_community_no_pwa_frac",
-        "domestic_threshold_frac", "macr_threshold_frac", "available_frac",
+        "domestic_threshold_frac", "macr_threshold_frac", "available_frac", "elective_kept_frac",
     ]  # fmt: skip
     since: Month
     value: Frac
 
 
+class ProductionCreditRow(Row):
+    """Credit that the public pays a US maker per kWh of a component sold from a month on (26 USC 45X)."""
+
+    table: ClassVar[str] = "production_credits"
+    key: ClassVar[tuple[str, ...]] = ("component", "since")
+    component: Name
+    since: Month
+    usd_per_kwh: NonNeg
+
+
+class DepreciationRow(Row):
+    """Share of the basis that a schedule deducts in a year of service (year 1 is the first)."""
+
+    table: ClassVar[str] = "depreciation"
+    key: ClassVar[tuple[str, ...]] = ("schedule", "year")
+    schedule: Name
+    year: Annotated[int, Field(ge=1, le=60)]
+    deducted_frac: Frac
+
+
+class ExchangeRow(Row):
+    """What one unit of a currency is worth from a month on."""
+
+    table: ClassVar[str] = "exchange"
+    key: ClassVar[tuple[str, ...]] = ("currency", "since")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    since: Month
+    usd_per_unit: Pos
+
+
 class BanRow(Row):
-    """A dated purchase ban: who may not buy what an entity flag marks."""
+    """A dated purchase ban: who may not buy what. Everything that the row names must hold at once.
+
+    ``flag``: the entity flag binds. ``makers``: cell maker or supplier is one of these (``;``).
+    ``layers``: the value-weighted China share of these layers (``;``) is above ``china_frac``.
+    ``licensor_country``: the technology is licensed from there.
+    """
 
     table: ClassVar[str] = "bans"
     key: ClassVar[tuple[str, ...]] = ("ban", "buyer")
     ban: Name
     buyer: Literal["hyperscaler", "utility", "defence"]
-    flag: Literal["pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control"]
+    flag: OptFlag = None
     since: Month
     clock: Literal["order", "delivery"]
+    makers: OptText = ""
+    layers: OptText = ""
+    china_frac: Frac = 0.0
+    licensor_country: OptText = ""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> BanRow:
+        if self.flag is None and not (self.makers or self.layers or self.licensor_country):
+            raise ValueError("a ban needs a flag, makers, layers or a licensor_country")
+        return self
 
 
 class FireRuleRow(Row):
@@ -312,6 +372,7 @@ class CostRow(Row):
         "balance_of_plant_usd_per_kwh", "balance_of_plant_usd_per_kw", "installation_usd_per_kwh",
         "commissioning_usd_per_kw", "spares_frac", "epc_frac", "land_usd_per_m2",
         "barrier_usd_per_m", "insurance_frac_per_yr", "end_of_life_usd_per_kwh",
+        "export_haul_usd_per_t", "inland_freight_frac",
     ]  # fmt: skip
     chemistry: Annotated[str, Field(pattern=r"^(\*|[a-z_]+)$")]
     origin: Annotated[str, Field(pattern=r"^(\*|[A-Za-z_ ]+)$")]
@@ -343,5 +404,6 @@ class LithiumRow(Row):
 TABLES: tuple[type[Row], ...] = (
     OfferRow, OfferValueRow, OfferPriceRow, OfferTierRow, OfferFlagRow, OfferComponentRow,
     OfferLayerRow, SupplierRow, FactoryRow, FactoryOutputRow, ComponentWeightRow, LayerWeightRow,
-    TariffRow, CreditRow, BanRow, FireRuleRow, CostRow, FadeRow, LithiumRow,
+    TariffRow, CreditRow, BanRow, FireRuleRow, CostRow, FadeRow, LithiumRow, ProductionCreditRow, DepreciationRow,
+    ExchangeRow,
 )  # fmt: skip

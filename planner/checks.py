@@ -15,7 +15,7 @@ from planner import yard
 from planner.case import LOST_TOGETHER
 from planner.exposure import exposure_share
 from planner.outages import requirement, safe_availability, start_delay, window_steps
-from planner.periods import step_value
+from planner.periods import energisation_series, step_value
 from planner.policy import domestic_content, flag_binds
 from planner.problem import FloatArray, Offer, Period, Problem
 from planner.supply import booked_mwh, can_serve, factory_limit_mwh, refusal
@@ -275,10 +275,9 @@ def _exposure(bounds: _Bounds) -> Iterator[Impossible]:
 
 def _warnings(bounds: _Bounds) -> Iterator[str]:
     problem = bounds.problem
-    causes = problem.case.site.energisation
     for p in problem.periods:
         if p.energisable_mw < p.target_mw - TOLERANCE:
-            each = {n: step_value(getattr(causes, n), p.start) for n in ("grid", "transformers", "permits")}
+            each = {n: step_value(series, p.start) for n, series in energisation_series(problem.case).items()}
             named = ", ".join(n for n, mw in each.items() if mw <= p.energisable_mw)
             limit = f"{p.energisable_mw:g} of {p.target_mw:g} MW"
             yield f"In {p.label} {named} let {limit} be energised, whatever is bought."

@@ -106,6 +106,7 @@ def plan(
     gap: Annotated[float | None, typer.Option("--gap", help="Stop at this gap, as a fraction.")] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Replay every outage, not only the tightest.")] = False,
+    prices: Annotated[bool, typer.Option("--prices", help="Solve again for the price of each rule and doubt.")] = False,
     json_: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -113,7 +114,7 @@ def plan(
 
     It is replayed independently, shown, and written as plan.json, tables (CSV, Parquet), a page and a workbook.
     """
-    wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet)
+    wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet, prices)
     raise typer.Exit(_run(wish.carry_out, json_))
 
 
@@ -184,6 +185,23 @@ def report(
         return OK
 
     raise typer.Exit(_run(write, False))
+
+
+@app.command()
+def quotes(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="CSV or XLSX with one quote per row.")] = None,
+    template: Annotated[bool, typer.Option("--template", help="Print a file to fill in, as CSV.")] = False,
+    case: Annotated[str | None, typer.Option("--case", help="Case whose site and tables hold.")] = None,
+    delivery: Annotated[str | None, typer.Option("--delivery", metavar="YYYY-MM", help="Month of delivery.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="YYYY-MM", help="Quotes must hold then.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write bridge.csv and bridge.svg.")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make quotes comparable: duty-paid, at site, installed, USD per usable AC kWh.
+
+    Every fault of the file is named with its row and column.
+    """
+    raise typer.Exit(_run(lambda stream: _quotes(file, template, case, delivery, as_of, out, json_, stream), json_))
 
 
 @app.command()
@@ -283,6 +301,43 @@ def _check(case: str, overrides: list[str], as_json: bool, quiet: bool, out: Tex
     return INFEASIBLE if checks.impossible else OK
 
 
+def _quotes(
+    file: str | None,
+    template: bool,
+    case: str | None,
+    delivery: str | None,
+    as_of: str | None,
+    out: Path | None,
+    as_json: bool,
+    stream: TextIO,
+) -> int:
+    from planner.faults import Fault, InputError
+
+    if template:
+        from planner.quotefile import TEMPLATE_ROWS, csv_text
+
+        stream.write(csv_text(TEMPLATE_ROWS))
+        return OK
+    if file is None:
+        raise InputError([Fault("planner quotes", "FILE", "nothing", "a file of quotes, or --template")])
+    from planner import comparison
+    from planner.summary import print_bridges
+    from planner.writing import make_folder, write_texts
+
+    if out is not None:
+        make_folder(out)
+    found = comparison.compare_quotes(file, case or comparison.USUAL_CASE, delivery, as_of)
+    if out is not None:
+        write_texts(comparison.files_of_comparison(found), out)
+    if as_json:
+        print(comparison.as_json(found), file=stream)
+    else:
+        print_bridges(found.title, found.bridges, console_on(stream))
+        if out is not None:
+            say(f"Written to {out}: bridge.csv, bridge.svg.")
+    return OK
+
+
 class _Wish:
     """What ``planner plan`` was asked to do."""
 
@@ -296,7 +351,9 @@ class _Wish:
         audit: bool,
         as_json: bool,
         quiet: bool,
+        prices: bool = False,
     ) -> None:
+        self.prices = prices
         self.case, self.overrides, self.folder = case, overrides, out
         self.gap_frac, self.time_limit_s = gap_frac, time_limit_s
         self.audit, self.as_json, self.quiet = audit, as_json, quiet
@@ -353,7 +410,12 @@ class _Wish:
             from planner.solve import Infeasible, NoPlan
 
             try:
-                return solve(problem, audit=self.audit, progress=line.progress, note=line.note)
+                found = solve(problem, audit=self.audit, progress=line.progress, note=line.note)
+                if self.prices and found.status in ("optimal", "gap_limit"):
+                    from planner.ruleprices import price_rules
+
+                    found = price_rules(problem, found, note=line.note)
+                return found
             except Infeasible:
                 line.note("infeasible: looking for the rules that clash")
                 return self._explain(problem, out, line)

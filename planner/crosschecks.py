@@ -13,6 +13,8 @@ from planner.faults import Fault, known_name, shown
 from planner.problem import Offer, Tables
 from planner.units import month_text, parse_month
 
+#: Cost rows that only some incoterms need; nothing is added where there is none.
+OPTIONAL_COSTS = {"export_haul_usd_per_t", "inland_freight_frac"}
 FIRST_MONTH, LAST_MONTH = parse_month("1990-01"), parse_month("2150-12")
 
 
@@ -30,6 +32,7 @@ def cross_faults(case: Case, raw: RawCase, tables: Tables, offers: Sequence[Offe
     """
     yield from _steps(case, raw)
     yield from _months(case, raw)
+    yield from _views(case, raw)
     yield from _names(case, raw, tables)
     yield from _costs(tables, offers)
     yield from _duties(case, tables, offers)
@@ -70,11 +73,22 @@ def _months(case: Case, raw: RawCase) -> Iterator[Fault]:
             yield raw.fault(until, month_text(phase.deliveries_until), "a month after construction_start")
 
 
+def _views(case: Case, raw: RawCase) -> Iterator[Fault]:
+    """Readings that cannot be had together."""
+    if case.objective == "resource" and case.credits.unit == "pools":
+        allowed = "phase together with objective resource, which does not weigh credits"
+        yield raw.fault(("credits", "unit"), "pools", allowed)
+
+
 def _names(case: Case, raw: RawCase, tables: Tables) -> Iterator[Fault]:
     versions = sorted({r.version for r in tables.component_weights})
     if case.policy.component_table not in versions:
         name = case.policy.component_table
         yield raw.fault(("policy", "component_table"), shown(name), known_name(name, versions))
+    schedules = sorted({r.schedule for r in tables.depreciation})
+    if case.finance.depreciation not in schedules:
+        name = case.finance.depreciation
+        yield raw.fault(("finance", "depreciation"), shown(name), known_name(name, schedules))
     paths = sorted({r.path for r in tables.lithium})
     if case.finance.lithium_path not in paths:
         name = case.finance.lithium_path
@@ -89,7 +103,7 @@ def _costs(tables: Tables, offers: Sequence[Offer]) -> Iterator[Fault]:
     known = {(r.cost, r.chemistry, r.origin) for r in tables.costs}
     if ("barrier_usd_per_m", "*", "*") not in known:
         yield Fault("data/costs.csv", "barrier_usd_per_m", "no row for * and *", "a row for every chemistry and origin")
-    for cost in _names_of(CostRow, "cost"):
+    for cost in sorted(set(_names_of(CostRow, "cost")) - OPTIONAL_COSTS):
         without = [
             o for o in offers if not any((cost, c, g) in known for c in ("*", o.chemistry) for g in ("*", o.origin))
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from planner import policy, supply, yard
 from planner.finance import retirement_month
 from planner.model.coefficients import Coefficients, IntArray
 from planner.problem import FloatArray
-from planner.results import CreditState, Order, Placement, Retirement, ZoneChoice
+from planner.results import CreditState, Order, Placement, PoolShare, Retirement, ZoneChoice
 from planner.solve import Compiled
 from planner.units import month_text, year_of
 
@@ -34,6 +35,8 @@ class Decision:
         Chosen option per zone.
     served_mw
         Shape (P,).
+    pools
+        Containers by credit state of each delivery, where ``credits.unit`` is pools; else None.
     """
 
     containers: IntArray
@@ -42,11 +45,14 @@ class Decision:
     placed: IntArray
     options: tuple[yard.ZoneOption, ...]
     served_mw: FloatArray
+    pools: dict[tuple[int, int], dict[str, float]] | None = None
 
 
 def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatArray) -> Decision:
     """Read a polished solution (whole numbers are exact in it)."""
-    offers, periods, zones = c.problem.offers, c.problem.periods, c.problem.case.site.zones
+    problem = c.problem
+    offers, periods, zones = problem.offers, problem.periods, problem.case.site.zones
+    pooled = problem.case.credits.unit == "pools"
 
     def value(variable: object) -> float:
         j = compiled.index(variable)
@@ -66,13 +72,73 @@ def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatAr
         for q in policy.STATES:
             if (phase.phase, q) in m.phase_states and value(m.state[phase.phase, q]) > 0.5:
                 states[h] = q  # type: ignore[assignment]
+    if problem.case.objective == "resource" and not pooled:
+        states = {h: _best_state(c, containers, h) for h in states}
+    pools = _pools(c, m, containers, tier, value) if pooled else None
+    if pools is not None:
+        states = dict.fromkeys(states, "pools")
     options = []
     for zone, choices in zip(zones, c.zone_options, strict=True):
         taken = [j for j in choices if value(m.zone_option[zone.zone, j.label]) > 0.5]
         options.append(taken[0] if taken else choices[0])
     placed = spread(c, m, containers, value)
     served = np.array([value(m.served_mw[p.label]) for p in periods])
-    return Decision(containers, tier, states, placed, tuple(options), served)
+    return Decision(containers, tier, states, placed, tuple(options), served, pools)
+
+
+def _best_state(c: Coefficients, containers: IntArray, h: int) -> CreditState:
+    """Highest credit state that the ratios of a phase allow: the resource view does not care, the buyer does."""
+    problem = c.problem
+    phase = problem.case.policy.phases[h]
+    weight = np.array([o.energy_nameplate_dc_mwh * o.is_storage for o in problem.offers])
+    inside = [p for p in range(len(problem.periods)) if c.phase[p] == h]
+    mwh = containers[:, inside].sum(axis=1) * weight
+    controlled = any(mwh[o] > 0 and policy.effective_control(problem, x) for o, x in enumerate(problem.offers))
+    if mwh.sum() <= 0 or controlled or problem.case.policy.monetisation == "none":
+        return "none"
+    slack = 1e-9
+    macr = policy.macr_threshold(problem, phase) or 0.0
+    domestic = c.domestic @ mwh / mwh.sum() >= policy.domestic_threshold(problem, phase) - slack
+    if c.macr @ mwh / mwh.sum() < macr - slack:
+        return "none"
+    needed = problem.case.policy.monetisation == "elective_pay" and policy.elective_kept(problem, phase) == 0
+    return "bonus" if domestic else ("none" if needed else "base")
+
+
+def _pools(
+    c: Coefficients, m: pyo.ConcreteModel, containers: IntArray, tier: dict[int, int], value: Callable[[object], float]
+) -> dict[tuple[int, int], dict[str, float]]:
+    """Containers by credit state of every delivery in a phase; what the solver leaves over is without credit."""
+    found = {}
+    for o, p in zip(*np.nonzero(containers), strict=True):
+        offer, label = c.problem.offers[o], c.problem.periods[p].label
+        if c.phase[p] is None or not offer.is_storage:
+            continue
+        name = offer.tiers[tier[int(o)]].tier
+        parts = {q: max(0.0, value(m.in_state[offer.offer, label, name, q])) for q in c.states(o, p)}
+        earning = {q: n for q, n in parts.items() if q != "none" and n > 1e-9}
+        most = float(containers[o, p])
+        scale = min(1.0, most / sum(earning.values())) if earning else 1.0
+        earning = {q: n * scale for q, n in earning.items()}
+        found[int(o), int(p)] = {"none": most - sum(earning.values()), **earning}
+    return found
+
+
+def credit_pools(c: Coefficients, d: Decision) -> tuple[PoolShare, ...]:
+    """Every pool's part of every delivery; empty where a phase has one state."""
+    problem = c.problem
+    return tuple(
+        PoolShare(
+            phase=problem.case.policy.phases[c.phase[p] or 0].phase,
+            offer=problem.offers[o].offer,
+            period=problem.periods[p].label,
+            state=state,
+            containers=count,
+        )
+        for (o, p), parts in (d.pools or {}).items()
+        for state, count in parts.items()
+        if count > 0
+    )
 
 
 def spread(c: Coefficients, m: pyo.ConcreteModel, containers: IntArray, value: object) -> IntArray:

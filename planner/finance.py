@@ -11,17 +11,22 @@ from functools import lru_cache
 
 import numpy as np
 
-from planner import yard
+from planner import contract, taxes, yard
+from planner.case import Phase
+from planner.contract import ACCEPTANCE_MONTHS
+from planner.present import discount, stream
 from planner.problem import Offer, Period, Problem
+from planner.taxes import CREDIT_LAG_MONTHS
 from planner.units import HOURS_PER_YEAR, KW_PER_MW, KWH_PER_MWH, MONTHS_PER_YEAR, year_of
 
-ACCEPTANCE_MONTHS = 6
-CREDIT_LAG_MONTHS = 12
+__all__ = ["ACCEPTANCE_MONTHS", "CREDIT_LAG_MONTHS", "discount", "stream"]  # for those who look here first
+
 LARGEST_LITHIUM_FALL_FRAC = 0.5
 ITEMS = (
     "equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc", "fuel", "land",
     "fire_barriers", "qualification", "operation", "insurance", "standby_energy", "end_of_life", "residual_value",
-    "tax_credit", "delay",
+    "tax_credit", "delay", "expected_delay", "delivery_damages", "service", "finance_adder", "cancellation", "grant",
+    "recapture", "depreciation", "income_tax", "production_credit",
 )  # fmt: skip
 
 
@@ -31,22 +36,6 @@ class ContainerCost:
 
     items_usd: dict[str, float]
     capex_usd: float
-
-
-def discount(problem: Problem, month: float) -> float:
-    """Value at the decision of one dollar at the start of ``month``."""
-    years = (month - problem.case.timeline.decision) / MONTHS_PER_YEAR
-    return float((1.0 + problem.case.finance.discount_rate_frac) ** -years)
-
-
-def stream(problem: Problem, start: int, end: int) -> float:
-    """Value at the decision of one dollar a year over months [start, end)."""
-    months = end - start
-    if months <= 0:
-        return 0.0
-    ratio = (1.0 + problem.case.finance.discount_rate_frac) ** (-1.0 / MONTHS_PER_YEAR)
-    terms = months if ratio == 1.0 else (1.0 - ratio**months) / (1.0 - ratio)
-    return float(discount(problem, start + 0.5) * terms / MONTHS_PER_YEAR)
 
 
 def retirement_month(offer: Offer, start: int) -> int:
@@ -107,20 +96,44 @@ def container_cost(problem: Problem, offer: Offer, period: Period, discount_frac
     """
     month = period.start
     equipment = price_usd(problem, offer, year_of(month)) * (1.0 - discount_frac)
-    parts = _capital(problem, offer, month, equipment)
+    parts = capital_usd(problem, offer, month, equipment)
     capex = sum(parts.values())
     at_delivery = discount(problem, month)
     items = {name: value * at_delivery for name, value in parts.items()}
-    items["equipment"] = equipment * _payment_factor(problem, offer, month)
+    items["equipment"] = equipment * contract.payment_factor(problem, offer, month)
     items["fuel"] = offer.fuel_usd_per_mwh * offer.energy_usable_ac_mwh * at_delivery
     land = yard.cost_row(problem, "land_usd_per_m2", offer.chemistry, offer.origin)
     items["land"] = land * yard.occupied_m2(problem, offer) * at_delivery
     items |= _yearly(problem, offer, month, equipment, capex)
     items |= _ending(problem, offer, month, equipment)
+    leaves = min(retirement_month(offer, month), problem.horizon)
+    items |= contract.terms_usd(problem, offer, month, equipment, capex, leaves)
     return ContainerCost(items, capex)
 
 
-def _capital(problem: Problem, offer: Offer, month: int, equipment: float) -> dict[str, float]:
+def with_credit(
+    problem: Problem, offer: Offer, period: Period, cost: ContainerCost, phase: Phase | None, state: str
+) -> dict[str, float]:
+    """All items of one container in a credit state, as present values in USD; firm resources earn no credit."""
+    items = dict(cost.items_usd)
+    earned = phase if offer.is_storage else None
+    items |= taxes.credit_items(problem, period.start, cost.capex_usd, earned, state)
+    made_here = taxes.production_credit_usd(problem, offer, period.start)
+    items["production_credit"] = made_here * discount(problem, period.start)
+    return with_tax(problem, items)
+
+
+def with_tax(problem: Problem, items: dict[str, float]) -> dict[str, float]:
+    """Items with the income tax on those that are deducted at once."""
+    return items | {"income_tax": taxes.income_tax(problem, items)}
+
+
+def counted_usd(problem: Problem, items: dict[str, float]) -> float:
+    """What the case's objective counts of a set of items, in USD."""
+    return sum(taxes.in_view(items, problem.case.objective).values())
+
+
+def capital_usd(problem: Problem, offer: Offer, month: int, equipment: float) -> dict[str, float]:
     """Undiscounted capital items of one container in USD."""
 
     def layer(cost: str) -> float:
@@ -134,11 +147,10 @@ def _capital(problem: Problem, offer: Offer, month: int, equipment: float) -> di
     if "duty" not in has:
         rate = duty_rate(problem, offer, month - offer.commissioning_months)
         duty = rate * offer.dutiable_value_frac * equipment
-    freight_paid = "freight" in has or offer.incoterm in ("DAP", "DDP")
     parts = {
         "equipment": equipment,
         "duty": duty,
-        "freight": 0.0 if freight_paid else offer.mass_t * layer("freight_usd_per_t"),
+        "freight": _freight_usd(problem, offer),
         "power_conversion": (0.0 if "conversion" in has else power_kw * layer("power_conversion_usd_per_kw"))
         + (0.0 if "transformer" in has else power_kw * layer("transformer_usd_per_kw")),
         "balance_of_plant": 0.0
@@ -152,9 +164,20 @@ def _capital(problem: Problem, offer: Offer, month: int, equipment: float) -> di
     return parts
 
 
-def _payment_factor(problem: Problem, offer: Offer, month: int) -> float:
-    when = {"order": month - offer.order_lead_months, "delivery": month, "acceptance": month + ACCEPTANCE_MONTHS}
-    return sum(p.share_frac * discount(problem, when[p.at]) for p in problem.case.finance.payments)
+def _freight_usd(problem: Problem, offer: Offer) -> float:
+    """Way from where the seller hands over to the site, undiscounted: all of it from EXW and FOB, inland from CIF."""
+    if "freight" in offer.includes or offer.incoterm in ("DAP", "DDP"):
+        return 0.0
+
+    def layer(cost: str, otherwise: float) -> float:
+        return yard.cost_row(problem, cost, offer.chemistry, offer.origin, otherwise)
+
+    freight = yard.cost_row(problem, "freight_usd_per_t", offer.chemistry, offer.origin)
+    if offer.incoterm == "CIF":
+        freight *= layer("inland_freight_frac", 1.0)
+    if offer.incoterm == "EXW":
+        freight += layer("export_haul_usd_per_t", 0.0)
+    return offer.mass_t * freight
 
 
 def _yearly(problem: Problem, offer: Offer, month: int, equipment: float, capex: float) -> dict[str, float]:

@@ -25,13 +25,14 @@ from planner.casefile import (
     same_month_twice,
     validate,
 )  # fmt: skip
-from planner.catalogue import Row
+from planner.catalogue import ExchangeRow, Row
 from planner.crosschecks import cross_faults
 from planner.faults import Fault, InputError, closest, one_of, shown
 from planner.offerbook import Known, OfferRows, gather, join
 from planner.periods import TimelineError, lay_periods
 from planner.problem import FloatArray, Offer, Period, Problem, Tables
 from planner.profiles import Profiles, Series
+from planner.quotechecks import quote_faults
 from planner.quotes import Quote, QuoteBook, file_quotes, inline_quotes
 from planner.reading import read_standard_input
 from planner.shipped import case_path, data_dir
@@ -44,7 +45,12 @@ __all__ = ["Fault", "InputError", "case_schema", "load_case"]
 STANDARD_INPUT = "-"
 
 
-def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str | Path | None = None) -> Problem:
+def load_case(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    tables_dir: str | Path | None = None,
+    quotes_as_of: int | None = None,
+) -> Problem:
     """Read a case, the tables and the profiles, and check everything at once.
 
     Parameters
@@ -56,6 +62,9 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     tables_dir
         Folder with the tables; the shipped one if None. Profiles and defaults that it
         does not hold are taken from the shipped one.
+    quotes_as_of
+        Month index at which own quotes must still hold, or they are faults; -1 is the case's decision.
+        None refuses no quote here: a plan simply cannot order after ``valid_until``.
 
     Returns
     -------
@@ -75,7 +84,8 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     faults.extend(raw.faults)
     if case is None or raw.faults:
         raise InputError(faults)
-    problem = _Assembly(case, raw, tables, folders, faults).problem()
+    as_of = case.timeline.decision if quotes_as_of == -1 else quotes_as_of
+    problem = _Assembly(case, raw, tables, folders, faults, as_of).problem()
     return replace(problem, asked=_asked(path, overrides))
 
 
@@ -154,6 +164,7 @@ class _Assembly:
     tables: RowSets
     folders: _Folders
     faults: list[Fault]
+    quotes_as_of: int | None = None
 
     def problem(self) -> Problem:
         self.faults.extend(same_month_twice(self.raw, self.case))
@@ -196,7 +207,9 @@ class _Assembly:
     def _offers(self, quotes: Sequence[Quote]) -> tuple[dict[str, OfferRows], dict[str, Offer]]:
         """Every offer, shipped and own, that is free of faults."""
         book = gather(self.tables, self.folders.shown)
-        QuoteBook(book, month_text(self.case.timeline.decision), self.faults).lay(quotes)
+        exchange = cast("Sequence[ExchangeRow]", list(self.tables["exchange"].values()))
+        QuoteBook(book, month_text(self.case.timeline.decision), self.faults, exchange).lay(quotes)
+        self.faults.extend(quote_faults(quotes, book, self.quotes_as_of))
         known = Known.of(self.tables, self.case.policy.component_table, self.case.reliability.duty)
         joined = {name: join(rows, known, self.faults) for name, rows in book.items() if self._head_known(rows)}
         return book, {name: offer for name, offer in joined.items() if offer is not None}
@@ -288,6 +301,8 @@ def _rows_entered(
         "fire_rules": (r for r in tables.fire_rules if r.profile in profiles and r.chemistry in {"*", *chemistries}),
         "costs": (r for r in tables.costs if r.chemistry in {"*", *chemistries} and r.origin in {"*", *origins}),
         "fade": (r for r in tables.fade if r.curve in curves and r.duty == case.reliability.duty),
+        "production_credits": tables.production_credits,
+        "depreciation": (r for r in tables.depreciation if r.schedule == case.finance.depreciation),
         "lithium": (r for r in tables.lithium if r.path == case.finance.lithium_path),
     }
     result = {name: tuple(part) for name, part in rows.items()}

@@ -55,11 +55,14 @@ class OfferRows:
         File and key prefix named in faults.
     own
         Whether the offer is the buyer's own.
+    line
+        Line or sheet row of a quote that stands in a file.
     """
 
     file: str
     at: str
     own: bool = False
+    line: int | None = None
     head: OfferRow | None = None
     values: dict[str, OfferValueRow] = field(default_factory=dict)
     prices: dict[int, OfferPriceRow] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class OfferRows:
 
     def fault(self, key: str, found: str, allowed: str) -> Fault:
         """Return a fault of this offer."""
-        return Fault(self.file, f"{self.at}.{key}" if key else self.at, found, allowed)
+        return Fault(self.file, f"{self.at}.{key}" if key else self.at, found, allowed, self.line)
 
 
 def gather(tables: RowSets, shown_folder: str) -> dict[str, OfferRows]:

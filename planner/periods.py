@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from planner.case import MAX_PERIODS, Case
+from planner.case import ENERGISATION_CAUSES, MAX_PERIODS, Case
 from planner.problem import Period
 from planner.units import MONTHS_PER_YEAR, month_text, parse_month, year_of
 
@@ -43,9 +43,15 @@ def step_value(series: Mapping[int, float], month: int) -> float:
 
 
 def energisable_mw(case: Case, month: int) -> float:
-    """Load that grid, transformers and permits all allow at a month, in MW."""
+    """Load that grid, transformers, permits and fire approval all allow at a month, in MW."""
+    return min(step_value(s, month) for s in energisation_series(case).values())
+
+
+def energisation_series(case: Case) -> dict[str, Mapping[int, float]]:
+    """Megawatts from each date on, by cause; a cause that the case does not date is left out."""
     causes = case.site.energisation
-    return min(step_value(s, month) for s in (causes.grid, causes.transformers, causes.permits))
+    named = {name: getattr(causes, name) for name in ENERGISATION_CAUSES}
+    return {name: series for name, series in named.items() if series is not None}
 
 
 def period_bounds(case: Case) -> tuple[list[tuple[int, int]], int]:

@@ -19,6 +19,7 @@ from planner.problem import Problem
 from planner.results import Plan, PlanStatus
 from planner.search import Search, Solution
 from planner.solve import Progress, Stop, solver_version
+from planner.taxes import in_view, public_musd
 from planner.verify import verify
 from planner.waterfall import requirement_waterfall
 
@@ -90,7 +91,8 @@ def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> 
     """Everything but the verdict."""
     problem = c.problem
     d = decode.decode(c, search.model, search.compiled, solution.x)
-    breakdown = account.cost_breakdown_musd(c, d)
+    items = account.all_items_musd(c, d)
+    breakdown = in_view(items, problem.case.objective)
     relaxed = np.append(solution.relaxed_x, 0.0)[search.columns.containers]
     states = {h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)}
     cost = sum(breakdown.values())
@@ -108,7 +110,10 @@ def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> 
         zone_options=decode.zone_choices(c, d),
         retirements=decode.retirements(c, d),
         cost_breakdown_musd=breakdown,
-        public_musd=account.public_musd(breakdown),
+        public_musd=public_musd(items),
+        views_musd=account.views_musd(items),
+        credit_pools=decode.credit_pools(c, d),
+        entities=account.entities(c, d),
         exposure_frac=account.exposure_frac(c, d),
         domestic_content_frac=account.content_frac(c, d, c.domestic),
         macr_frac=account.content_frac(c, d, c.macr),
@@ -136,6 +141,7 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
         "A contingency strikes when the outage starts; power is constant over the window; dispatch is divisible.",
         f"Before each outage the fleet holds {reliability.reserve_frac:.0%} of its usable energy; it is not recharged.",
         "On-site PV serves load directly; charging from it during an outage is not counted.",
+        *_credit_reading(problem),
         *problem.notes,
     )
 
@@ -146,6 +152,23 @@ def _rows_sha256(rows: Iterable[Row]) -> str:
     for row in rows:
         digest.update(row.model_dump_json().encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
+
+
+def _credit_reading(problem: Problem) -> tuple[str, ...]:
+    """How the tax-credit tests were applied, and what is assumed about the credit later."""
+    case = problem.case
+    if case.policy.monetisation == "none" or not case.policy.phases:
+        return ()
+    texts = {
+        "phase": "The content tests hold for each construction phase as a whole.",
+        "pools": "The content tests hold for each pool of containers by itself (a legal reading to be confirmed); a"
+        " pool may take a fraction of a container.",
+    }
+    scenario = case.credits.recapture
+    taken = (
+        f"Stated scenario: the credit is recaptured in year {scenario.year}, probability {scenario.probability_frac:g}."
+    )
+    return (texts[case.credits.unit], *((taken,) if scenario.probability_frac > 0 else ()))
 
 
 def _provenance(problem: Problem, solution: Solution, bought: set[str]) -> dict[str, object]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from planner.case import Phase
+from planner.catalogue import BanRow, FlagName
 from planner.problem import Offer, Period, Problem
 from planner.units import parse_month
 
 MATERIAL_ASSISTANCE_FROM = parse_month("2026-01")
 CONTINUITY_MONTHS = 48
+CONTROL_YEARS = 2.0
 STATES = ("none", "base", "bonus")
 
 
@@ -19,12 +21,16 @@ def credit_value(problem: Problem, parameter: str, construction_start: int) -> f
     return max(rows, key=lambda r: r.since).value if rows else 0.0
 
 
+def continuity_until(phase: Phase) -> int:
+    """Last month of service that still counts as one construction: the case's date, else four years on."""
+    return phase.construction_start + CONTINUITY_MONTHS if phase.continuity_until is None else phase.continuity_until
+
+
 def construction_phase(problem: Problem, period: Period) -> int | None:
     """Index of the construction phase that a delivery in ``period`` belongs to, while continuity holds."""
     for index, phase in enumerate(problem.case.policy.phases):
         if period.start < phase.deliveries_until:
-            continuous = period.start - phase.construction_start <= CONTINUITY_MONTHS
-            return index if continuous else None
+            return index if period.start <= continuity_until(phase) else None
     return None
 
 
@@ -36,6 +42,13 @@ def credit_phase(problem: Problem, period: Period) -> int | None:
 def credit_rate(problem: Problem, phase: Phase, state: str) -> float:
     """Credit per dollar of capex that the buyer keeps, after monetisation."""
     policy = problem.case.policy
+    kept = 1.0 - policy.transfer_discount_frac if policy.monetisation == "transfer" else 1.0
+    return gross_credit_rate(problem, phase, state) * kept
+
+
+def gross_credit_rate(problem: Problem, phase: Phase, state: str) -> float:
+    """Credit per dollar of capex that the law grants: what may be recaptured, and half of what leaves the basis."""
+    policy = problem.case.policy
     wage = "pwa" if policy.prevailing_wage else "no_pwa"
     start = phase.construction_start
     if state == "none" or policy.monetisation == "none":
@@ -45,8 +58,14 @@ def credit_rate(problem: Problem, phase: Phase, state: str) -> float:
         rate += credit_value(problem, f"bonus_{wage}_frac", start)
     if policy.energy_community:
         rate += credit_value(problem, f"energy_community_{wage}_frac", start)
-    kept = 1.0 - policy.transfer_discount_frac if policy.monetisation == "transfer" else 1.0
-    return rate * credit_value(problem, "available_frac", start) * kept
+    if state == "base" and policy.monetisation == "elective_pay":
+        rate *= elective_kept(problem, phase) or 1.0
+    return rate * credit_value(problem, "available_frac", start)
+
+
+def elective_kept(problem: Problem, phase: Phase) -> float:
+    """Share of an elective payment kept without domestic content; 0 makes domestic content a condition."""
+    return credit_value(problem, "elective_kept_frac", phase.construction_start)
 
 
 def macr_threshold(problem: Problem, phase: Phase) -> float | None:
@@ -61,9 +80,10 @@ def domestic_threshold(problem: Problem, phase: Phase) -> float:
     return credit_value(problem, "domestic_threshold_frac", phase.construction_start)
 
 
-def counts_as_yes(problem: Problem, status: str) -> bool:
-    """Whether a three-state flag binds under the case's reading of disputed entities."""
-    return status == "yes" or (status == "disputed" and problem.case.policy.disputed == "refuse")
+def counts_as_yes(problem: Problem, status: str, flag: FlagName = "pfe_tax") -> bool:
+    """Whether a three-state flag binds under the case's reading of what is disputed about it."""
+    policy = problem.case.policy
+    return status == "yes" or (status == "disputed" and policy.disputed_flags.get(flag, policy.disputed) == "refuse")
 
 
 def _weights(problem: Problem) -> dict[str, float]:
@@ -86,10 +106,10 @@ def material_assistance(problem: Problem, offer: Offer) -> float:
     return 1.0 - bad / total if total > 0 else 1.0
 
 
-def flag_binds(problem: Problem, offer: Offer, flag: str, month: int | None = None) -> bool:
+def flag_binds(problem: Problem, offer: Offer, flag: FlagName, month: int | None = None) -> bool:
     """Whether an entity flag of an offer is in force (at ``month``, if given)."""
     entry = offer.flags.get(flag)
-    if entry is None or not counts_as_yes(problem, entry.status):
+    if entry is None or not counts_as_yes(problem, entry.status, flag):
         return False
     return month is None or entry.since is None or entry.since <= month
 
@@ -100,5 +120,38 @@ def bans_on(problem: Problem, offer: Offer, period: Period) -> Iterable[str]:
         if ban.buyer != problem.case.buyer:
             continue
         month = period.start if ban.clock == "delivery" else period.start - offer.order_lead_months
-        if month >= ban.since and flag_binds(problem, offer, ban.flag, month):
+        if month >= ban.since and _ban_fits(problem, offer, ban, month):
             yield ban.ban
+
+
+def _ban_fits(problem: Problem, offer: Offer, ban: BanRow, month: int) -> bool:
+    """Whether everything that a ban names holds for an offer."""
+    if ban.flag is not None and not flag_binds(problem, offer, ban.flag, month):
+        return False
+    if ban.makers and not {offer.cell_maker, offer.supplier} & set(names_of(ban.makers)):
+        return False
+    if ban.licensor_country and offer.licensor_country not in names_of(ban.licensor_country):
+        return False
+    return not ban.layers or china_content(problem, offer, names_of(ban.layers)) > ban.china_frac
+
+
+def names_of(text: str) -> list[str]:
+    """Names of a cell, separated by semicolons."""
+    return [name.strip() for name in text.split(";") if name.strip()]
+
+
+def china_content(problem: Problem, offer: Offer, layers: Iterable[str]) -> float:
+    """China share of some layers of an offer by value, each weighted as in ``layer_weights``."""
+    chosen = set(layers)
+    weight = {r.layer: r.weight_frac for r in problem.tables.layer_weights if r.chemistry == offer.chemistry}
+    total = sum(w for layer, w in weight.items() if layer in chosen)
+    part = sum(w * offer.layers[n].production_frac for n, w in weight.items() if n in chosen and n in offer.layers)
+    return part / total if total > 0 else 0.0
+
+
+def effective_control(problem: Problem, offer: Offer) -> bool:
+    """Whether a service contract gives a prohibited provider effective control: longer than two years.
+
+    26 USC 7701(a)(51)(D)(ii)(III): such a contract makes the owner foreign-influenced, so no credit is earned.
+    """
+    return offer.service_years > CONTROL_YEARS and flag_binds(problem, offer, "service_provider")

@@ -17,7 +17,9 @@ from planner.catalogue import (
     Confidence,
     CostRow,
     CreditRow,
+    DepreciationRow,
     Evidence,
+    ExchangeRow,
     FactoryOutputRow,
     FactoryRow,
     FadeRow,
@@ -27,6 +29,7 @@ from planner.catalogue import (
     LayerWeightRow,
     LithiumRow,
     Maturity,
+    ProductionCreditRow,
     Row,
     Status,
     SupplierRow,
@@ -130,6 +133,19 @@ class Offer(BaseModel):
     om_frac_per_yr: float
     fuel_usd_per_mwh: float
     permitted_h: float
+    licensor_country: str = ""
+    pay_order_frac: float = 0.0
+    pay_delivery_frac: float = 0.0
+    pay_acceptance_frac: float = 0.0
+    expected_delay_months: float = 0.0
+    delay_damages_frac_per_month: float = 0.0
+    delay_damages_cap_frac: float = 0.0
+    warranty_years: float = 0.0
+    warranty_soh_frac: float = 0.0
+    service_usd_per_kwh_yr: float = 0.0
+    service_years: float = 0.0
+    cancellation_fee_frac: float = 0.0
+    grant_usd_per_kwh: float = 0.0
     price: dict[int, float]
     price_unit: str
     tiers: tuple[Tier, ...]
@@ -183,6 +199,9 @@ class Tables:
     costs: tuple[CostRow, ...]
     fade: tuple[FadeRow, ...]
     lithium: tuple[LithiumRow, ...]
+    production_credits: tuple[ProductionCreditRow, ...] = ()
+    depreciation: tuple[DepreciationRow, ...] = ()
+    exchange: tuple[ExchangeRow, ...] = ()
 
 
 @dataclass(frozen=True)

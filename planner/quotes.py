@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from planner.casekeys import words_of
 from planner.catalogue import (
     OFFER_FIELDS,
+    ExchangeRow,
     OfferComponentRow,
     OfferFlagRow,
     OfferLayerRow,
@@ -30,32 +32,22 @@ from planner.catalogue import (
 )  # fmt: skip
 from planner.faults import Fault, known_name, shown
 from planner.offerbook import OfferRows
+from planner.quotecells import PRICE_COLUMN, keys_of, options_of
+from planner.quotemoney import Quote, in_dollars, rate_of
 from planner.reading import MAX_TABLE_BYTES, read_bytes, read_csv
 
+__all__ = ["MAX_QUOTES", "QUOTE_KEYS", "Quote", "QuoteBook", "file_quotes", "inline_quotes"]
 MAX_QUOTES = 2000
 MAX_UNZIPPED = 200_000_000
 R = TypeVar("R", bound=Row)
-_PRICE_COLUMN = re.compile(r"price_(\d{4})")
+_PRICE_COLUMN = PRICE_COLUMN
 _PROVENANCE = ("source", "date", "confidence", "note", "unit")
 _COLUMNS = tuple(c for c in OfferRow.model_fields if c not in _PROVENANCE)
 _MAPPINGS = ("flags", "components", "layers")
 QUOTE_KEYS = (
-    *_COLUMNS, *_PROVENANCE, *OFFER_FIELDS, "like", "price", "price_unit", "tiers", *_MAPPINGS,
+    *_COLUMNS, *_PROVENANCE, *OFFER_FIELDS, "like", "price", "price_unit", "fx_usd_per_unit", "tiers",
+    "options", *_MAPPINGS,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Quote:
-    """One own offer as written: its keys, and where they stand."""
-
-    keys: Mapping[str, Any]
-    file: str
-    at: str
-    line: int | None = None
-
-    def fault(self, key: str, found: str, allowed: str) -> Fault:
-        """Return a fault at one key of the quote."""
-        return Fault(self.file, ".".join(part for part in (self.at, key) if part), found, allowed, self.line)
 
 
 def inline_quotes(own: Sequence[Mapping[str, Any]], file: str, line: int | None) -> list[Quote]:
@@ -105,12 +97,32 @@ def file_quotes(path: Path, shown_as: str, faults: list[Fault]) -> list[Quote]:
     if len(rows) > MAX_QUOTES:
         faults.append(Fault(shown_as, "", f"more than {MAX_QUOTES} rows", f"at most {MAX_QUOTES} offers"))
         return []
-    quotes = []
+    unknown = [c for c in (rows[0] if rows else ()) if c not in QUOTE_KEYS and not _PRICE_COLUMN.fullmatch(c)]
+    for column in unknown:
+        faults.append(Fault(shown_as, column or '""', "an unknown column", known_name(column, QUOTE_KEYS), 1))
+    quotes: list[Quote] = []
     for row, line in zip(rows, lines, strict=True):
-        keys: dict[str, Any] = {k: v for k, v in row.items() if v.strip() and not _PRICE_COLUMN.fullmatch(k)}
-        price = {k[6:]: v for k, v in row.items() if v.strip() and _PRICE_COLUMN.fullmatch(k)}
-        quotes.append(Quote(keys | ({"price": price} if price else {}), shown_as, "", line))
+        place = Quote({}, shown_as, "", line)
+        if not any(v.strip() for v in row.values()):
+            continue
+
+        def report(column: str, found: str, allowed: str, place: Quote = place) -> None:
+            faults.append(place.fault(column, found, allowed))
+
+        keys = keys_of({k: v for k, v in row.items() if k not in unknown}, report)
+        options = options_of(keys.pop("options"), report) if "options" in keys else []
+        quotes.append(Quote(keys, shown_as, "", line))
+        quotes += [Quote(variant, shown_as, "", line) for variant in _variants(keys, options)]
     return quotes
+
+
+def _variants(keys: Mapping[str, Any], options: Sequence[tuple[str, float, str]]) -> Iterator[dict[str, Any]]:
+    """Further quotes of one with options: each choice of them, with what it adds to the price and to ``includes``."""
+    name = keys.get("offer", "")
+    for count in range(1, len(options) + 1):
+        for chosen in combinations(options, count):
+            words = [word for word, _, _ in chosen]
+            yield {"offer": "+".join([str(name), *words]), "like": name, "adders": chosen}
 
 
 class QuoteBook:
@@ -124,10 +136,15 @@ class QuoteBook:
         Month written on rows of quotes that give none.
     faults
         Takes every fault.
+    exchange
+        Rates for quotes in other currencies that state none.
     """
 
-    def __init__(self, book: dict[str, OfferRows], date: str, faults: list[Fault]) -> None:
+    def __init__(
+        self, book: dict[str, OfferRows], date: str, faults: list[Fault], exchange: Sequence[ExchangeRow] = ()
+    ) -> None:
         self.book = book
+        self.exchange = exchange
         self.date = date
         self.faults = faults
         self.shipped = dict(book)
@@ -172,14 +189,16 @@ class QuoteBook:
         return like.strip() if isinstance(like, str) and like.strip() else None
 
     def _add(self, name: str, quote: Quote) -> None:
-        rows = OfferRows(quote.file, quote.at or name, own=True)
+        rows = OfferRows(quote.file, quote.at or name, own=True, line=quote.line)
         like = self._like(name)
         base = None if like is None else (self.shipped if like == name else self.book).get(like)
+        if "adders" in quote.keys and (base is None or base.head is None):
+            return  # the quote whose options these are has its faults already
         if "like" in quote.keys and quote.keys["like"] is not None and (base is None or base.head is None):
             known = [n for n, r in self.book.items() if r.head is not None] + list(self.quotes)
             self.faults.append(quote.fault("like", shown(quote.keys["like"]), known_name(str(like), sorted(known))))
             return
-        for unknown in [k for k in quote.keys if k not in QUOTE_KEYS]:
+        for unknown in [k for k in quote.keys if k not in (*QUOTE_KEYS, "adders")]:
             known_as = known_name(unknown, QUOTE_KEYS)
             self.faults.append(quote.fault(unknown, f"the unknown key {shown(unknown)}", known_as))
         if base is not None:
@@ -188,7 +207,10 @@ class QuoteBook:
         if given_apart is not None and given_apart.head is None:
             for table, part in given_apart.parts().items():
                 rows.parts()[table].update(part)
-        _Writer(name, quote, rows, self.date, self.faults).write()
+        before = len(self.faults)
+        _Writer(name, quote, rows, self.date, self.faults, self.exchange).write()
+        if quote.line is not None and len(self.faults) > before:
+            rows.head = None  # one fault, one message: what is broken is not judged further
         self.book[name] = rows
 
 
@@ -208,6 +230,7 @@ class _Writer:
     rows: OfferRows
     date: str
     faults: list[Fault]
+    exchange: Sequence[ExchangeRow] = ()
 
     def write(self) -> None:
         self.head()
@@ -247,10 +270,37 @@ class _Writer:
     def head(self) -> None:
         given = {k: _text(v) for k, v in self.given(_COLUMNS).items()}
         given.pop("offer", None)
+        if re.fullmatch(r"[A-Z]{3}", str(given.get("currency", ""))):
+            given["currency"] = "USD"  # prices are turned into dollars as they are read
+        if "adders" in self.quote.keys and self.rows.head is not None:
+            words = [word for word, _, _ in self.quote.keys["adders"]]
+            given["includes"] = " ".join([self.rows.head.includes, *words])
         base = {} if self.rows.head is None else {c: getattr(self.rows.head, c) for c in _COLUMNS}
         self.rows.head = self.row(OfferRow, "", {**base, **given, "offer": self.name})
 
+    def adders(self) -> None:
+        """Raise the copied prices by the options taken."""
+        for word, extra, unit in self.quote.keys.get("adders", ()):
+            found = rate_of(self.quote, self.rows.head, self.exchange, self.faults, unit)
+            if found is None:
+                return
+            rate, dollars = found
+            figures = {n: r.value for n, r in self.rows.values.items()}
+            basis = "energy_nameplate_dc_mwh"
+            if self.rows.head is not None and self.rows.head.energy_basis == "usable_ac":
+                basis = "energy_usable_ac_mwh"
+            for year, row in list(self.rows.prices.items()):
+                size = 1.0
+                if dollars != row.unit:
+                    per_kwh = figures["power_mw"] / figures[basis]
+                    size = per_kwh if row.unit == "USD/kWh" else 1.0 / per_kwh
+                more = f"option {word}: {extra:g} {unit}"
+                note = "; ".join(part for part in (row.note, more) if part)
+                value = row.value + extra * rate * size
+                self.rows.prices[year] = row.model_copy(update={"value": value, "note": note})
+
     def prices(self) -> None:
+        self.adders()
         price, unit = self.quote.keys.get("price"), self.quote.keys.get("price_unit")
         if price is None:
             if unit is not None:
@@ -263,9 +313,15 @@ class _Writer:
             allowed = "USD/kWh or USD/kW" if unit is None else "a mapping from year to price"
             self.faults.append(self.quote.fault(key, found, allowed))
             return
+        found_rate = rate_of(self.quote, self.rows.head, self.exchange, self.faults, str(unit))
+        if found_rate is None:
+            return
+        rate, dollars = found_rate
         self.rows.prices.clear()
         for year, value in price.items():
-            columns = {"year": year, "value": value, "unit": unit}
+            columns: dict[str, Any] = {"year": year, "value": value, "unit": dollars}
+            if rate != 1.0:
+                columns |= {"value": in_dollars(value, rate), "note": f"{value} {unit} at {rate:g} USD"}
             row = self.row(OfferPriceRow, f"price.{year}", columns, "value")
             if row is not None:
                 self.rows.prices[row.year] = row

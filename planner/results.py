@@ -10,7 +10,7 @@ from planner.dossier import Dossier
 
 SCHEMA_VERSION = "1.1"
 PlanStatus = Literal["optimal", "gap_limit", "time_limit", "interrupted", "unverified"]
-CreditState = Literal["none", "base", "bonus"]
+CreditState = Literal["none", "base", "bonus", "pools"]
 
 
 class Record(BaseModel):
@@ -122,6 +122,48 @@ class Verification(Record):
     monte_carlo: dict[str, float] = Field(default_factory=dict)
 
 
+class Step(Record):
+    """One step before an energisation date: ready from when, and how many months it could slip."""
+
+    step: str
+    ready: str
+    slack_months: int
+    offer: str = ""
+
+
+class PoolShare(Record):
+    """Containers of one delivery in one credit state, where each pool meets the tests by itself."""
+
+    phase: str
+    offer: str
+    period: str
+    state: str
+    containers: float
+
+
+class EntityFlag(Record):
+    """A flag of an offer that was bought: its status, since when, why, and how this plan reads it."""
+
+    offer: str
+    flag: str
+    status: str
+    since: str
+    reason: str
+    binds: bool
+
+
+class RulePrice(Record):
+    """What one rule or one doubt costs: the plan with it, and the cheapest plan without it or read the other way."""
+
+    kind: str
+    rule: str
+    with_musd: float
+    without_musd: float | None
+    price_musd: float | None
+    uncertain_musd: float
+    note: str = ""
+
+
 class Critical(Record):
     """What sets the load energised in a period."""
 
@@ -130,6 +172,7 @@ class Critical(Record):
     target_mw: float
     binding: str
     slack_mw: dict[str, float]
+    steps: tuple[Step, ...] = ()
 
 
 class Plan(Record):
@@ -162,6 +205,10 @@ class Plan(Record):
     assumptions: tuple[str, ...]
     verification: Verification | None
     timing_s: dict[str, float]
+    views_musd: dict[str, float] = Field(default_factory=dict)
+    credit_pools: tuple[PoolShare, ...] = ()
+    entities: tuple[EntityFlag, ...] = ()
+    rule_prices: tuple[RulePrice, ...] = ()
     provenance: dict[str, Any]
     dossier: Dossier | None = None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from planner.case import CONTINGENCIES, Case
 from planner.model.row import RULES
-from planner.policy import flag_binds
+from planner.policy import bans_on
 from planner.problem import Offer, Period, Problem
 
 #: What is far more than any case needs, as a factor.
@@ -69,7 +69,13 @@ class Rule:
 
 def rules_of(problem: Problem) -> tuple[Rule, ...]:
     """Every rule of a problem that can give, those that are given up most easily first."""
-    return (*_offer_rules(problem), *_policy_rules(problem), *_site_rules(problem), *_reliability_rules(problem))
+    return (
+        *_offer_rules(problem),
+        *_policy_rules(problem),
+        *_governance_rules(problem),
+        *_site_rules(problem),
+        *_reliability_rules(problem),
+    )
 
 
 def eased(problem: Problem, rule: Rule, amount: float) -> Variant:
@@ -144,16 +150,18 @@ def _offer_rules(problem: Problem) -> Iterator[Rule]:
 def _policy_rules(problem: Problem) -> Iterator[Rule]:
     """Bans, disputed entities, content floor, exposure limits."""
     case = problem.case
+    in_force = {name for o in problem.offers for p in problem.periods for name in bans_on(problem, o, p)}
     for ban in problem.tables.bans:
-        if ban.buyer == case.buyer and any(flag_binds(problem, o, ban.flag) for o in problem.offers):
+        if ban.ban in in_force:
             yield Rule(
                 f"ban: {ban.ban}", f"purchase ban {ban.ban}", "", None, 0.0, _without_ban(ban.ban), None,
                 f"purchase ban {ban.ban} does not hold",
             )  # fmt: skip
-    if case.policy.disputed == "refuse":
+    if "refuse" in (case.policy.disputed, *case.policy.disputed_flags.values()):
         yield Rule(
             "policy.disputed", "doubt counts against a supplier", "", None, 0.0,
-            lambda v: with_case(v, "policy.disputed", "allow"), None, "disputed entities are allowed",
+            lambda v: with_case(with_case(v, "policy.disputed", "allow"), "policy.disputed_flags", {}), None,
+            "disputed entities are allowed",
         )  # fmt: skip
     if any(o.host != "any" and o.host not in case.site.hosts for o in problem.offers):
         yield Rule("site.hosts", "what the site can host", "", None, 0.0, _waive("site"), None, "the site hosts it")
@@ -172,6 +180,35 @@ def _policy_rules(problem: Problem) -> Iterator[Rule]:
             lambda v, a: with_case(v, "policy.domestic_floor_frac", floor - a / 100.0),
             "a domestic floor of {rest:.2f} %",
         )  # fmt: skip
+
+
+def _governance_rules(problem: Problem) -> Iterator[Rule]:
+    """How far the buyer may lean on one name."""
+    governance = problem.case.governance
+    limits = {
+        k: x for k in ("supplier", "country", "chemistry", "cell_factory") if (x := getattr(governance.max_share, k))
+    }
+    for kind, most in limits.items():
+        yield _share_rule(f"governance.max_share.{kind}", f"largest share of one {kind.replace('_', ' ')}", most)
+    if governance.max_share.maturity:
+        path = "governance.max_share.maturity"
+        yield Rule(
+            path, "largest share by maturity", "", None, 0.0, lambda v: with_case(v, path, {}), None,
+            "no limit on the maturity of products",
+        )  # fmt: skip
+    if governance.min_suppliers > 1:
+        path, now = "governance.min_suppliers", float(governance.min_suppliers)
+        yield Rule(
+            path, "least number of suppliers", "", now, 0.0, lambda v: with_case(v, path, 0), None,
+            "no least number of suppliers",
+        )  # fmt: skip
+
+
+def _share_rule(path: str, words: str, most: float) -> Rule:
+    return Rule(
+        path, words, "point", 100.0 * most, 100.0 * (1.0 - most), lambda v: with_case(v, path, None),
+        lambda v, a: with_case(v, path, most + a / 100.0), f"{words} of {{amount:.2f}} points more",
+    )  # fmt: skip
 
 
 def _without_ban(name: str) -> Change:
@@ -241,7 +278,11 @@ def _site_rules(problem: Problem) -> Iterator[Rule]:
 
         def stronger(v: Variant, mw: float) -> Variant:
             causes = v.problem.case.site.energisation
-            series = {k: {m: x + mw for m, x in getattr(causes, k).items()} for k in type(causes).model_fields}
+            series = {
+                k: {m: x + mw for m, x in dated.items()}
+                for k in type(causes).model_fields
+                if (dated := getattr(causes, k)) is not None
+            }
             v = with_case(v, "site.energisation", causes.model_copy(update=series))
             return with_periods(v, lambda p: replace(p, energisable_mw=p.energisable_mw + mw))
 

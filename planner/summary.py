@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from planner.bridge import STEPS, Bridge
 from planner.checks import Checks
 from planner.infeasible import Diagnosis, WayOut
-from planner.results import Order, Plan
+from planner.results import Critical, Order, Plan
 from planner.terminal import plain
 
 _STATUS = {
@@ -56,6 +57,7 @@ def print_summary(plan: Plan, console: Console) -> None:
         _credits(plan),
         _exposure(plan),
         _zones(plan),
+        _rule_prices(plan),
     ):
         print_table(console, title, headings, rows, note)
     _trust(plan, console)
@@ -97,6 +99,27 @@ def _cost_span(way: WayOut) -> str:
     if way.cost_lower_musd is None or way.cost_upper_musd is None:
         return "-"
     return f"{number(way.cost_lower_musd, 1)} to {number(way.cost_upper_musd, 1)}"
+
+
+def print_bridges(title: str, bridges: Sequence[Bridge], console: Console) -> None:
+    """Print quotes side by side, cheapest first."""
+    names = list(STEPS)
+    rows = [
+        (
+            b.offer,
+            b.basis.partition(",")[0],
+            number(b.quoted, 1),
+            *(number(b.steps_usd_per_kwh[n], 1) for n in names[:5]),
+            number(sum(b.steps_usd_per_kwh[n] for n in names[5:]), 1),
+            number(b.comparable_usd_per_kwh, 2),
+        )
+        for b in bridges
+    ]
+    short = ("quoted", "basis", "lithium", "duty", "freight", "power", "site", "installed")
+    headings = ("quote", "quoted as", *(f">{n}" for n in short))
+    note = "Quoted in dollars of its own basis, then what each step adds; installed: USD per usable AC kWh, duty-paid,"
+    note += " at site. Tiers, minimum orders and every step: bridge.csv (--out)."
+    print_table(console, title, headings, rows, note)
 
 
 def print_table(
@@ -213,9 +236,36 @@ def _reliability(plan: Plan) -> _Part:
 
 
 def _served(plan: Plan) -> _Part:
-    rows = [(c.period, number(c.target_mw), number(c.served_mw), c.binding) for c in plan.critical_path]
-    headings = ("period", ">target MW", ">served MW", "held back by")
+    rows = [(c.period, number(c.target_mw), number(c.served_mw), c.binding, _tightest(c)) for c in plan.critical_path]
+    headings = ("period", ">target MW", ">served MW", "held back by", "least slack (months)")
     return "Load energised, and what holds it back", headings, rows, ""
+
+
+def _tightest(row: Critical) -> str:
+    """The steps with least slack, with their months."""
+    if not row.steps:
+        return "-"
+    least = min(step.slack_months for step in row.steps)
+    tight = [step for step in row.steps if step.slack_months == least]
+    names = dict.fromkeys(f"order of {s.offer}" if s.offer else s.step.replace("_", " ") for s in tight)
+    return f"{', '.join(names)} {least}"
+
+
+def _rule_prices(plan: Plan) -> _Part:
+    rows = [
+        (
+            p.rule,
+            p.kind,
+            number(p.without_musd, 2),
+            number(p.price_musd, 2),
+            number(p.uncertain_musd, 2),
+            p.note,
+        )
+        for p in plan.rule_prices
+    ]
+    headings = ("rule or doubt", "kind", ">other cost", ">price", ">give or take", "note")
+    note = "Million USD. Price: cost of this plan less the cost without the rule, or with the doubt read the other way."
+    return "What each rule and each doubt costs", headings, rows, note
 
 
 def _credits(plan: Plan) -> _Part:

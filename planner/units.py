@@ -38,6 +38,8 @@ UNIT_SUFFIXES: Final[tuple[str, ...]] = (
     "_frac",
     "_frac_per_day",
     "_frac_per_yr",
+    "_frac_per_month",
+    "_usd_per_unit",
     "_m",
     "_m2",
     "_t",

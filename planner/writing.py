@@ -23,11 +23,24 @@ import pyarrow.parquet as pq
 from planner.catalogue import Row
 from planner.faults import Fault, InputError
 from planner.problem import Problem
-from planner.results import Margin, Order, Placement, Plan, Record, Retirement, WaterfallStep, ZoneChoice, ZoneUse
+from planner.results import (
+    EntityFlag,
+    Margin,
+    Order,
+    Placement,
+    Plan,
+    PoolShare,
+    Record,
+    Retirement,
+    RulePrice,
+    WaterfallStep,
+    ZoneChoice,
+    ZoneUse,
+)  # fmt: skip
 
 #: A spreadsheet would run a text cell that begins with one of these.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-CAUSES = ("grid", "transformers", "permits")
+CAUSES = ("grid", "transformers", "permits", "fire_approval")
 _ROW_FIELDS = frozenset(Row.model_fields)
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _ALLOWED = "a folder that can be written"
@@ -58,6 +71,10 @@ def tables_of(plan: Plan, problem: Problem) -> dict[str, Table]:
         "orders": table_of_records(Order, plan.orders),
         "placements": table_of_records(Placement, plan.placements),
         "zone_options": table_of_records(ZoneChoice, plan.zone_options),
+        "rule_prices": table_of_records(RulePrice, plan.rule_prices),
+        "entities": table_of_records(EntityFlag, plan.entities),
+        "credit_pools": table_of_records(PoolShare, plan.credit_pools),
+        "energisation_steps": _steps(plan),
         "retirements": table_of_records(Retirement, plan.retirements),
         "cost_breakdown": Table({"item": str, "cost_musd": float}, tuple(plan.cost_breakdown_musd.items())),
         "served": Table({"period": str, "served_mw": float}, tuple(plan.served_mw.items())),
@@ -172,6 +189,20 @@ def write_tables(
     return tuple(folder / name for name in names)
 
 
+def write_texts(texts: Mapping[str, str], folder: Path) -> None:
+    """Write small text files, each beside its place first and then moved."""
+    for name, text in texts.items():
+        handle, work = tempfile.mkstemp(dir=folder, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.write(text)
+            os.chmod(work, 0o644)
+            os.replace(work, folder / name)
+        except BaseException:
+            os.unlink(work)
+            raise
+
+
 def table_of_records(kind: type[Record], records: Iterable[Record]) -> Table:
     """Table with a column per field of a record class, so that an empty one has its columns too."""
     hints = get_type_hints(kind)
@@ -194,6 +225,13 @@ def _critical_path(plan: Plan) -> Table:
         for c in plan.critical_path
     ]
     return Table(columns | {f"slack_{cause}_mw": float for cause in CAUSES}, rows)
+
+
+def _steps(plan: Plan) -> Table:
+    """Every step before an energisation date, with its slack in months."""
+    columns = {"period": str, "step": str, "offer": str, "ready": str, "slack_months": int}
+    rows = [(c.period, s.step, s.offer, s.ready, s.slack_months) for c in plan.critical_path for s in c.steps]
+    return Table(columns, rows)
 
 
 def _verification(plan: Plan) -> Table:

@@ -139,10 +139,12 @@ def may_stand(problem: Problem, offer: Offer, zone: Zone) -> bool:
     return water.value <= zone.fire_water_lpm and not rests_on_memory(problem, water, cap)
 
 
-def cost_row(problem: Problem, cost: str, chemistry: str, origin: str) -> float:
-    """The most specific cost row: chemistry and origin, then chemistry, then origin, then any."""
+def cost_row(problem: Problem, cost: str, chemistry: str, origin: str, otherwise: float | None = None) -> float:
+    """The most specific cost row: chemistry and origin, then chemistry, then origin, then any; else ``otherwise``."""
     for c, o in ((chemistry, origin), (chemistry, "*"), ("*", origin), ("*", "*")):
         for row in problem.tables.costs:
             if row.cost == cost and row.chemistry == c and row.origin == o:
                 return row.value
+    if otherwise is not None:
+        return otherwise
     raise LookupError(f"no cost row {cost} for {chemistry}, {origin}")

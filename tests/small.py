@@ -38,6 +38,7 @@ from planner.verify.ledger import build_ledger, cost_by_item, public_money
 from planner.verify.lookup import Book
 from planner.verify.reliability import Outages
 from planner.verify.tally import Tally
+from planner.verify.terms import seen_by
 from planner.verify.zones import setback_levels, standing, usable_m2
 
 CASE: dict[str, Any] = {
@@ -62,7 +63,7 @@ CASE: dict[str, Any] = {
         "service": [
             {"until_h": 2.0, "share_frac": 1.0}, {"until_h": 6.0, "share_frac": 0.45}, {"until_h": 11.0, "share_frac": 0.2},
         ],
-        "length_known": False, "reserve_frac": 0.93, "duty": "float",
+        "length_known": False, "reserve_frac": 0.93, "duty": "float", "warranty": "expected",
         "availability": {"basis": "mean", "probability_frac": 0.95, "fleet": 40},
         "ride_through": {"ups_s": 45.0},
         "contingencies": {
@@ -75,6 +76,7 @@ CASE: dict[str, Any] = {
         "region": "somewhere", "hosts": ["any"], "cell_temperature_c": 27.0,
         "energisation": {
             "grid": {"2028-06": 61.0, "2030-01": 90.0}, "transformers": {"2028-01": 95.0}, "permits": {"2028-01": 99.0},
+            "fire_approval": None,
         },
         "generator_mw_max": 21.0,
         "zones": [
@@ -94,13 +96,22 @@ CASE: dict[str, Any] = {
     "fire": {"profile": "ifc2018", "strict": False},
     "policy": {
         "prevailing_wage": True, "energy_community": True, "monetisation": "transfer", "transfer_discount_frac": 0.07,
-        "disputed": "allow", "domestic_floor_frac": 0.05, "component_table": "v1",
+        "disputed": "allow", "disputed_flags": {}, "domestic_floor_frac": 0.05, "component_table": "v1",
         "phases": [
             {"phase": "first", "construction_start": "2028-06", "deliveries_until": "2030-01"},
             {"phase": "second", "construction_start": "2029-03", "deliveries_until": "2032-06"},
         ],
     },
+    "credits": {"unit": "phase", "recapture": {"probability_frac": 0.0, "year": 3, "rule": "five_year"}},
+    "contract": {"warranty_years": 15.0, "warranty_soh_frac": 0.7, "cancellation_probability_frac": 0.0},
+    "governance": {
+        "max_share": {"supplier": None, "country": None, "chemistry": None, "cell_factory": None, "maturity": {}},
+        "min_suppliers": 0, "min_supplier_mwh": 0.0,
+    },
+    "objective": "buyer",
     "finance": {
+        "maturity_adder_frac_per_yr": {"proven": 0.0, "early": 0.0, "pilot": 0.0}, "adder_years": 10,
+        "tax_rate_frac": 0.0, "depreciation": "macrs5",
         "discount_rate_frac": 0.067, "residual_frac": 0.11, "lithium_path": "mid",
         "payments": [
             {"at": "order", "share_frac": 0.23}, {"at": "delivery", "share_frac": 0.61}, {"at": "acceptance", "share_frac": 0.16},
@@ -430,7 +441,8 @@ def _finish(problem: Problem, plan: Plan, book: Book, states: Mapping[str, str] 
     required = outages.required_mwh()
     credit = best_states(fleet) if states is None else dict(states)
     plan = plan.model_copy(update={"credit_state": credit})
-    items = cost_by_item(problem, build_ledger(fleet, plan))
+    whole = cost_by_item(problem, build_ledger(fleet, plan))
+    items = seen_by(problem.case.objective, whole)
     total = sum(items.values())
     every = range(len(problem.periods))
     got = {h.phase: ratios(fleet, [p for p in every if phase_of(problem, p) is h]) for h in problem.case.policy.phases}
@@ -450,7 +462,8 @@ def _finish(problem: Problem, plan: Plan, book: Book, states: Mapping[str, str] 
             "gap_frac": 0.003,
             "retirements": gone,
             "cost_breakdown_musd": items,
-            "public_musd": public_money(items),
+            "public_musd": public_money(whole),
+            "views_musd": {view: sum(seen_by(view, whole).values()) for view in ("buyer", "resource")},
             "exposure_frac": {m: exposure(fleet, m, required) for m in MEASURES},
             "domestic_content_frac": {k: v[0] if v else None for k, v in got.items()},
             "macr_frac": {k: v[1] if v else None for k, v in got.items()},

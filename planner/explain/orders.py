@@ -18,6 +18,7 @@ from planner.model.row import RULES
 from planner.problem import FloatArray, Problem
 from planner.results import CreditState, Plan
 from planner.solve import Compiled, Run, Stop
+from planner.taxes import in_view, public_musd
 
 _PLACE_S = 5.0
 _PLACING = (
@@ -91,7 +92,8 @@ def nothing_lost_mw(problem: Problem, counts: Counts) -> float:
 def state_plan(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
     """Return the plan of a decision with every figure, unverified, without its requirement waterfall."""
     problem = c.problem
-    breakdown = account.cost_breakdown_musd(c, d)
+    items = account.all_items_musd(c, d)
+    breakdown = in_view(items, problem.case.objective)
     cost = sum(breakdown.values())
     bound = min(bound_musd, cost) if np.isfinite(bound_musd) else cost
     return Plan(
@@ -107,7 +109,10 @@ def state_plan(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
         zone_options=decode.zone_choices(c, d),
         retirements=decode.retirements(c, d),
         cost_breakdown_musd=breakdown,
-        public_musd=account.public_musd(breakdown),
+        public_musd=public_musd(items),
+        views_musd=account.views_musd(items),
+        credit_pools=decode.credit_pools(c, d),
+        entities=account.entities(c, d),
         exposure_frac=account.exposure_frac(c, d),
         domestic_content_frac=account.content_frac(c, d, c.domestic),
         macr_frac=account.content_frac(c, d, c.macr),

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pyomo.environ as pyo
 
-from planner.finance import discount, stream
-from planner.model import credits, exposure, purchase, reliability, site, supply
+from planner.finance import counted_usd, discount, stream, with_tax
+from planner.model import credits, exposure, governance, purchase, reliability, site, suppliers, supply
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.model.row import RULES, RowFamily, linear
@@ -47,6 +47,9 @@ FAMILIES: tuple[RowFamily, ...] = (
     site.present_where_placed,
     site.present_under_option,
     exposure.exposure_limit,
+    governance.largest_share,
+    suppliers.enough_suppliers,
+    suppliers.counted_supplier,
 )
 
 
@@ -86,7 +89,7 @@ def assemble(
     try:
         m = pyo.ConcreteModel(name=c.problem.case.case)
         m.outage_rows = list(dict.fromkeys(outage_rows))
-        for block in (purchase, supply, credits, reliability, site):
+        for block in (purchase, supply, credits, suppliers, reliability, site):
             block.declare(m, c)
         for member in FAMILIES:
             if not member.rule or member.rule in rules:
@@ -117,7 +120,8 @@ def cost_musd(m: pyo.ConcreteModel, c: Coefficients) -> object:
         terms += [(j.cost_usd * first / USD_PER_MUSD, m.zone_option[zone.zone, j.label]) for j in options]
     constant = 0.0
     for period in periods:
-        per_mw = problem.case.load.delay_usd_per_mw_yr * stream(problem, period.start, period.end) / USD_PER_MUSD
+        late_usd = problem.case.load.delay_usd_per_mw_yr * stream(problem, period.start, period.end)
+        per_mw = counted_usd(problem, with_tax(problem, {"delay": late_usd})) / USD_PER_MUSD
         terms.append((-per_mw, m.served_mw[period.label]))
         constant += per_mw * period.target_mw
     return linear(terms, constant)

@@ -323,7 +323,8 @@ class Coefficients:
 
     def states(self, o: int, p: int) -> tuple[str, ...]:
         """Credit states that a delivery can have."""
-        if self.phase[p] is None or not self.problem.offers[o].is_storage:
+        offer = self.problem.offers[o]
+        if self.phase[p] is None or not offer.is_storage or policy.effective_control(self.problem, offer):
             return ("none",)
         return policy.STATES
 
@@ -359,11 +360,8 @@ class Coefficients:
                 cost = finance.container_cost(
                     problem, problem.offers[o], period, problem.offers[o].tiers[t].discount_frac
                 )
-                paid = finance.discount(problem, period.start + finance.CREDIT_LAG_MONTHS)
+                started = None if phase is None else problem.case.policy.phases[phase]
                 for state in self.states(o, p):
-                    rate = 0.0
-                    if phase is not None and state != "none":
-                        rate = policy.credit_rate(problem, problem.case.policy.phases[phase], state)
-                    total = sum(cost.items_usd.values()) - rate * cost.capex_usd * paid
-                    costs[o, p, t, state] = total / USD_PER_MUSD
+                    items = finance.with_credit(problem, problem.offers[o], period, cost, started, state)
+                    costs[o, p, t, state] = finance.counted_usd(problem, items) / USD_PER_MUSD
         return costs

@@ -11,10 +11,15 @@ from planner.problem import FloatArray
 
 
 def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """One state per construction phase that has deliveries."""
-    names = [c.problem.case.policy.phases[h].phase for h in _phases(c)]
+    """One state per construction phase that has deliveries; pools need none."""
+    names = [] if _pooled(c) else [c.problem.case.policy.phases[h].phase for h in _phases(c)]
     m.phase_states = pyo.Set(initialize=[(h, q) for h in names for q in policy.STATES], dimen=2)
     m.state = pyo.Var(m.phase_states, domain=pyo.Binary)
+
+
+def _pooled(c: Coefficients) -> bool:
+    """Whether each pool of containers meets the ratios by itself, so that a phase has no one state."""
+    return c.problem.case.credits.unit == "pools"
 
 
 def _phases(c: Coefficients) -> list[int]:
@@ -28,6 +33,7 @@ def _parts(m: pyo.ConcreteModel, c: Coefficients, h: int, state: str) -> list[tu
         (o, m.in_state[offers[o].offer, periods[p].label, offers[o].tiers[t].tier, state])
         for o, p in c.pairs
         if c.phase[p] == h and offers[o].is_storage
+        if state in c.states(o, p)
         for t in c.reachable_tiers(o)
     ]
 
@@ -38,7 +44,7 @@ def one_state(m: pyo.ConcreteModel, c: Coefficients) -> None:
 
     sum_q state[h,q] = 1
     """
-    names = [c.problem.case.policy.phases[h].phase for h in _phases(c)]
+    names = sorted({h for h, _ in m.phase_states})
     m.one_state = pyo.Constraint(names, rule=lambda m, h: sum(m.state[h, q] for q in policy.STATES) == 1)
 
 
@@ -52,10 +58,10 @@ def only_in_state(m: pyo.ConcreteModel, c: Coefficients) -> None:
     m.only_in_state = pyo.Constraint(pyo.Any)
     for (o, p), most in zip(c.pairs, c.largest_delivery, strict=True):
         h = c.phase[p]
-        if h is None or not offers[o].is_storage:
+        if h is None or not offers[o].is_storage or _pooled(c):
             continue
         phase = c.problem.case.policy.phases[h].phase
-        for q in policy.STATES:
+        for q in c.states(o, p):
             parts = [
                 (1.0, m.in_state[offers[o].offer, periods[p].label, offers[o].tiers[t].tier, q])
                 for t in c.reachable_tiers(o)
@@ -91,10 +97,11 @@ def domestic_bonus(m: pyo.ConcreteModel, c: Coefficients) -> None:
     sum_{o,p in h,t} (domestic[o] - domestic_threshold[h]) nameplate_mwh[o] in_state[o,p,t,q] >= 0   for q = bonus
     """
     m.domestic_bonus = pyo.Constraint(pyo.Any)
-    states = ("base", "bonus") if c.problem.case.policy.monetisation == "elective_pay" else ("bonus",)
+    elective = c.problem.case.policy.monetisation == "elective_pay"
     for h in _phases(c):
         phase = c.problem.case.policy.phases[h]
-        for q in states:
+        needed = elective and policy.elective_kept(c.problem, phase) == 0
+        for q in ("base", "bonus") if needed else ("bonus",):
             excess = c.domestic - policy.domestic_threshold(c.problem, phase)
             m.domestic_bonus[phase.phase, q] = _ratio(m, c, h, q, excess)
 

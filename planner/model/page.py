@@ -27,6 +27,8 @@ SWITCHED_ON = (
     "policy.domestic_floor_frac=0.4",
     "exposure_limits={cell: {max_frac: 0.5}}",
     "site.zones.0.hazard_budget_mwh=3000",
+    "governance.max_share.supplier=0.5",
+    "governance.min_suppliers=2",
 )
 _READABLE_TERMS = 6
 
@@ -68,6 +70,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `zone_option[z,j]` | 0 or 1 | the option of a zone |
 | `present[z,a]` | 0 or 1 | a fire class stands in a zone |
 | `energised[p]` | 0 or 1 | some load is on in a period in which none need be |
+| `counted[s]` | 0 or 1 | the supplier of storage counts towards the least number |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
 """

@@ -33,6 +33,8 @@ RULES = {
     "generator_permit": "the generator air permit",
     "domestic_floor": "the domestic-content floor",
     "exposure_limit": "the China-exposure limits",
+    "max_share": "the largest share of one name (governance.max_share)",
+    "min_suppliers": "the least number of suppliers",
     "storage_mandate": "the storage mandate in hours",
     "energisation": "grid, transformers and permits",
 }

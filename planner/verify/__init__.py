@@ -7,6 +7,7 @@ from planner.results import Plan, Verification
 from planner.simulate import monte_carlo as draw_failures
 from planner.verify.content import check_credits, check_exposure
 from planner.verify.fleet import Fleet, build_fleet
+from planner.verify.governance import check_critical_path, check_shares
 from planner.verify.ledger import check_cost
 from planner.verify.lookup import Book
 from planner.verify.reliability import Outages, check_outages, check_ride_through
@@ -80,6 +81,8 @@ def _check_all(fleet: Fleet, plan: Plan, tally: Tally, audit: bool, seed: int) -
     tally.guard("retirements", check_retirements, fleet, plan, tally)
     tally.guard("storage_mandate", check_mandate, fleet, served, tally)
     tally.guard("content", check_credits, fleet, plan, tally)
+    tally.guard("max_share", check_shares, fleet, tally)
+    tally.guard("critical_path", check_critical_path, fleet, plan, tally)
     tally.guard("zone_option", check_zones, fleet, plan, tally)
     tally.guard("fire_strict", check_strict, fleet.problem, fleet, plan, tally)
     tally.guard("cost", check_cost, fleet, plan, tally)

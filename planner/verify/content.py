@@ -26,12 +26,22 @@ def phase_of(problem: Problem, p: int) -> Phase | None:
     start = problem.periods[p].start
     for phase in problem.case.policy.phases:
         if start < phase.deliveries_until:
-            return phase if start - phase.construction_start <= CONTINUITY_MONTHS else None
+            last = phase.continuity_until
+            if last is None:
+                last = phase.construction_start + CONTINUITY_MONTHS
+            return phase if start <= last else None
     return None
 
 
 def credit_rate(book: Book, phase: Phase, state: str) -> float:
     """Tax credit as a share of capex in a state, after monetisation."""
+    policy = book.case.policy
+    share = 1.0 - policy.transfer_discount_frac if policy.monetisation == "transfer" else 1.0
+    return share * gross_rate(book, phase, state)
+
+
+def gross_rate(book: Book, phase: Phase, state: str) -> float:
+    """Tax credit as a share of capex that the law grants in a state."""
     policy = book.case.policy
     if policy.monetisation == "none" or state not in ("base", "bonus"):
         return 0.0
@@ -45,8 +55,9 @@ def credit_rate(book: Book, phase: Phase, state: str) -> float:
         rate += read(f"bonus_{wage}_frac")
     if policy.energy_community:
         rate += read(f"energy_community_{wage}_frac")
-    share = 1.0 - policy.transfer_discount_frac if policy.monetisation == "transfer" else 1.0
-    return rate * read("available_frac") * share
+    if policy.monetisation == "elective_pay" and state == "base" and read("elective_kept_frac") > 0:
+        rate *= read("elective_kept_frac")
+    return rate * read("available_frac")
 
 
 def domestic_content(book: Book, offer: Offer) -> float:
@@ -56,16 +67,11 @@ def domestic_content(book: Book, offer: Offer) -> float:
 
 def material_assistance(book: Book, offer: Offer) -> float:
     """One less the prohibited share of the present components; 1 when none is present."""
-    refuse = book.case.policy.disputed == "refuse"
     present = {n: c for n, c in offer.components.items() if c.present}
     total = sum(book.weights.get(n, 0.0) for n in present)
     if total <= 0.0:
         return 1.0
-    barred = sum(
-        book.weights.get(n, 0.0)
-        for n, c in present.items()
-        if c.prohibited == "yes" or (c.prohibited == "disputed" and refuse)
-    )
+    barred = sum(book.weights.get(n, 0.0) for n, c in present.items() if book.reads_as_yes(c.prohibited, "pfe_tax"))
     return 1.0 - barred / total
 
 
@@ -94,7 +100,9 @@ def check_credits(fleet: Fleet, plan: Plan, tally: Tally) -> None:
         _check_claim(tally, "macr_frac", plan.macr_frac, name, mine[1] if mine else None)
     for name in sorted(set(plan.credit_state) - set(phases)):
         tally.fail("credit_state", f"credit_state names an unknown phase {name!r}")
-    for phase in problem.case.policy.phases:
+    if problem.case.credits.unit == "pools":
+        check_pools(fleet, plan, tally)
+    for phase in problem.case.policy.phases if problem.case.credits.unit == "phase" else ():
         _check_state(fleet, phase, ratios(fleet, phases[phase.phase]), plan, tally)
     whole = ratios(fleet, every)
     floor = problem.case.policy.domestic_floor_frac
@@ -139,13 +147,66 @@ def _check_state(fleet: Fleet, phase: Phase, got: tuple[float, float] | None, pl
     if state in ("base", "bonus"):
         text = f"phase {phase.phase} takes {state} with material assistance {got[1]:.6f}, threshold {need_macr:g}"
         tally.at_most("credit_state", need_macr - got[1], 0.0, text, 1.0)
-    if state == "bonus" or (state == "base" and policy.monetisation == "elective_pay"):
+    if state == "bonus" or (state == "base" and _needs_content(book, phase)):
         text = f"phase {phase.phase} takes {state} with domestic content {got[0]:.6f}, threshold {need_domestic:g}"
         tally.at_most("credit_state", need_domestic - got[0], 0.0, text, 1.0)
-    base_open = got[1] >= need_macr and (policy.monetisation != "elective_pay" or got[0] >= need_domestic)
+    if state in ("base", "bonus"):
+        for o, p in fleet.bought:
+            offer = fleet.problem.offers[o]
+            if offer.is_storage and phase_of(fleet.problem, p) is phase and book.controlled(offer):
+                text = f"phase {phase.phase} takes {state} although a prohibited provider serves {offer.offer}"
+                tally.fail("credit_state", text)
+    base_open = got[1] >= need_macr and (not _needs_content(book, phase) or got[0] >= need_domestic)
     best = "bonus" if base_open and got[0] >= need_domestic else ("base" if base_open else "none")
     if STATES.index(state) < STATES.index(best) and credit_rate(book, phase, best) > credit_rate(book, phase, state):
         tally.note("credit", f"phase {phase.phase} takes {state}, its ratios would allow {best}")
+
+
+def _needs_content(book: Book, phase: Phase) -> bool:
+    """Whether even the base credit needs domestic content: elective pay for starts that lose all without it."""
+    kept = book.credit("elective_kept_frac", phase.construction_start)
+    return book.case.policy.monetisation == "elective_pay" and kept == 0.0
+
+
+def check_pools(fleet: Fleet, plan: Plan, tally: Tally) -> None:
+    """Every pool (phase and credit state) against the tests, and the pools against the orders."""
+    problem, book = fleet.problem, fleet.book
+    tally.hold("pools")
+    if problem.case.policy.monetisation == "none":
+        if plan.credit_pools:
+            tally.fail("pools", "pools are claimed although nothing can be monetised")
+        return
+    sums: dict[tuple[str, str], tuple[float, float, float]] = {}
+    orders = {(problem.offers[o].offer, problem.periods[p].label): (o, p) for o, p in fleet.bought}
+    total: dict[tuple[int, int], float] = {}
+    for row in plan.credit_pools:
+        key = orders.get((row.offer, row.period))
+        phase = phase_of(problem, key[1]) if key else None
+        if key is None or phase is None or row.phase != phase.phase or row.state not in STATES or row.containers < 0:
+            tally.fail("pools", f"pool of {row.offer} in {row.period}, {row.state}: no such delivery, phase or state")
+            continue
+        offer = problem.offers[key[0]]
+        total[key] = total.get(key, 0.0) + row.containers
+        if row.state != "none" and (book.controlled(offer) or not offer.is_storage):
+            tally.fail("pools", f"{row.offer} in {row.period} may earn no credit")
+        mwh = row.containers * offer.energy_nameplate_dc_mwh
+        old = sums.get((phase.phase, row.state), (0.0, 0.0, 0.0))
+        got = (mwh, mwh * domestic_content(book, offer), mwh * material_assistance(book, offer))
+        sums[phase.phase, row.state] = (old[0] + got[0], old[1] + got[1], old[2] + got[2])
+    for (o, p), count in total.items():
+        text = f"pools of {problem.offers[o].offer} in {problem.periods[p].label}"
+        tally.same("pools", count, float(fleet.counts[o, p]), text, max(1.0, float(fleet.counts[o, p])))
+    for phase in problem.case.policy.phases:
+        start = phase.construction_start
+        need_macr = 0.0 if start < ASSISTANCE_FROM else book.credit("macr_threshold_frac", start)
+        need_domestic = book.credit("domestic_threshold_frac", start)
+        for state in ("base", "bonus"):
+            mwh, domestic, macr = sums.get((phase.phase, state), (0.0, 0.0, 0.0))
+            if mwh <= 1e-9:
+                continue
+            tally.at_most("pools", need_macr - macr / mwh, 0.0, f"material assistance of {phase.phase} {state}", 1.0)
+            if state == "bonus" or _needs_content(book, phase):
+                tally.at_most("pools", need_domestic - domestic / mwh, 0.0, f"content of {phase.phase} {state}", 1.0)
 
 
 def layer_names(problem: Problem) -> list[str]:

@@ -57,6 +57,20 @@ class Fleet:
         """Indices of the offers bought at all."""
         return [int(o) for o in np.flatnonzero(self.counts.sum(axis=1))]
 
+    def by_state(self, plan: Plan, o: int, p: int, phase: str | None) -> dict[str, float]:
+        """Containers of a delivery by the credit state that the plan claims."""
+        if phase is None:
+            return {"none": float(self.counts[o, p])}
+        state = plan.credit_state.get(phase, "none")
+        if state != "pools":
+            return {state: float(self.counts[o, p])}
+        name, label = self.problem.offers[o].offer, self.problem.periods[p].label
+        parts: dict[str, float] = {}
+        for row in plan.credit_pools:
+            if (row.offer, row.period) == (name, label):
+                parts[row.state] = parts.get(row.state, 0.0) + number(row.containers)
+        return parts or {"none": float(self.counts[o, p])}
+
     def discount(self, o: int) -> float:
         """Tier discount that the orders claim."""
         name = self.tier.get(o, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,35 +10,22 @@ import numpy as np
 from planner.problem import Offer, Problem
 from planner.results import Plan
 from planner.units import year_of
-from planner.verify.content import credit_rate, phase_of
+from planner.verify.content import credit_rate, gross_rate, phase_of
 from planner.verify.fleet import Fleet, order_month
+from planner.verify.flow import Flow
 from planner.verify.lookup import Book
 from planner.verify.tally import Tally, number
+from planner.verify.terms import contract_flows, milestones, public_flows, public_money, seen_by, taxed
+
+__all__ = ["Flow", "build_ledger", "check_cost", "container_flows", "cost_by_item", "public_money"]
 
 ITEMS = (
     "equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc", "fuel", "land",
     "fire_barriers", "qualification", "operation", "insurance", "standby_energy", "end_of_life", "residual_value",
-    "tax_credit", "delay",
+    "tax_credit", "delay", "expected_delay", "delivery_damages", "service", "finance_adder", "cancellation", "grant",
+    "recapture", "depreciation", "income_tax", "production_credit",
 )  # fmt: skip
 CAPEX = ("equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc")
-
-
-@dataclass(frozen=True)
-class Flow:
-    """One cash flow: dollars at a month, or dollars per year over [month, until)."""
-
-    item: str
-    usd: float
-    month: int
-    until: int | None = None
-    why: str = ""
-
-    def present_usd(self, decision: int, rate: float) -> float:
-        """Present value at the decision month."""
-        if self.until is None:
-            return float(self.usd * (1.0 + rate) ** (-(self.month - decision) / 12.0))
-        months = np.arange(self.month, self.until)
-        return float(self.usd / 12.0 * ((1.0 + rate) ** (-(months + 0.5 - decision) / 12.0)).sum())
 
 
 def build_usd(book: Book, offer: Offer, start: int, discount: float) -> dict[str, float]:
@@ -71,7 +57,12 @@ def build_usd(book: Book, offer: Offer, start: int, discount: float) -> dict[str
         rate = book.duty_rate(offer, start - offer.commissioning_months)
         out["duty"] = rate * offer.dutiable_value_frac * equipment
     if "freight" not in given and offer.incoterm not in ("DAP", "DDP"):
-        out["freight"] = offer.mass_t * book.cost("freight_usd_per_t", chemistry, origin)
+        per_t = book.cost("freight_usd_per_t", chemistry, origin)
+        if offer.incoterm == "CIF":
+            per_t *= book.cost("inland_freight_frac", chemistry, origin, 1.0)
+        if offer.incoterm == "EXW":
+            per_t += book.cost("export_haul_usd_per_t", chemistry, origin)
+        out["freight"] = offer.mass_t * per_t
     if "conversion" not in given:
         out["power_conversion"] += kw * book.cost("power_conversion_usd_per_kw", chemistry, origin)
     if "transformer" not in given:
@@ -89,7 +80,7 @@ def build_usd(book: Book, offer: Offer, start: int, discount: float) -> dict[str
     return out
 
 
-def container_flows(fleet: Fleet, o: int, p: int, credit: float) -> list[Flow]:
+def container_flows(fleet: Fleet, o: int, p: int, credit: float, gross: float = 0.0) -> list[Flow]:
     """Cash flows of one container of offer ``o`` delivered in period ``p``.
 
     Parameters
@@ -100,6 +91,8 @@ def container_flows(fleet: Fleet, o: int, p: int, credit: float) -> list[Flow]:
         Offer and period index.
     credit
         Tax credit as a share of capex, after monetisation.
+    gross
+        The same before monetisation: what is recaptured, and half of what leaves the depreciable basis.
     """
     book, problem = fleet.book, fleet.problem
     offer, start, horizon = problem.offers[o], problem.periods[p].start, problem.horizon
@@ -107,7 +100,7 @@ def container_flows(fleet: Fleet, o: int, p: int, credit: float) -> list[Flow]:
     built = build_usd(book, offer, start, fleet.discount(o))
     equipment, capex = built["equipment"], sum(built.values())
     when = {"order": order_month(offer, problem.periods[p]), "delivery": start, "acceptance": start + 6}
-    flows = [Flow("equipment", equipment * pay.share_frac, when[pay.at]) for pay in finance.payments]
+    flows = [Flow("equipment", equipment * share, when[at]) for at, share in milestones(book, offer).items()]
     flows += [Flow(item, usd, start) for item, usd in built.items() if item != "equipment"]
     usable, nameplate = offer.energy_usable_ac_mwh, offer.energy_nameplate_dc_mwh * 1000.0
     kw = offer.power_mw * 1000.0
@@ -121,14 +114,16 @@ def container_flows(fleet: Fleet, o: int, p: int, credit: float) -> list[Flow]:
         drain = offer.self_discharge_frac_per_day * usable * 1000.0 / 24.0 / offer.round_trip_eff_frac
         mean = float(np.mean(problem.price_usd_per_mwh)) if len(problem.price_usd_per_mwh) else 0.0
         yearly = 8.76 * mean * (offer.auxiliary_kw_per_mwh * usable + drain)
-        flows += [Flow("standby_energy", yearly, start, leaves), Flow("tax_credit", -credit * capex, start + 12)]
+        flows.append(Flow("standby_energy", yearly, start, leaves))
+    flows += public_flows(book, offer, start, capex, *((credit, gross) if offer.is_storage else (0.0, 0.0)))
+    flows += contract_flows(book, offer, start, when["order"], leaves, equipment, capex)
     scrap = book.cost("end_of_life_usd_per_kwh", offer.chemistry, offer.origin) * nameplate
     left = max(0.0, 1.0 - (horizon - start) / 12.0 / offer.design_life_yr)
     flows += [
         Flow("end_of_life", scrap, leaves),
         Flow("residual_value", -finance.residual_frac * equipment * left, horizon),
     ]
-    return flows
+    return taxed(flows, finance.tax_rate_frac)
 
 
 def build_ledger(fleet: Fleet, plan: Plan) -> list[Flow]:
@@ -137,12 +132,11 @@ def build_ledger(fleet: Fleet, plan: Plan) -> list[Flow]:
     flows: list[Flow] = []
     for o, p in fleet.bought:
         phase = phase_of(problem, p)
-        state = plan.credit_state.get(phase.phase, "none") if phase else "none"
-        credit = credit_rate(book, phase, state) if phase else 0.0
-        count = int(fleet.counts[o, p])
         why = f"{problem.offers[o].offer} {problem.periods[p].label}"
-        for one in container_flows(fleet, o, p, credit):
-            flows.append(Flow(one.item, one.usd * count, one.month, one.until, why))
+        for state, count in fleet.by_state(plan, o, p, phase.phase if phase else None).items():
+            rates = (credit_rate(book, phase, state), gross_rate(book, phase, state)) if phase else (0.0, 0.0)
+            for one in container_flows(fleet, o, p, *rates):
+                flows.append(Flow(one.item, one.usd * count, one.month, one.until, why))
     for supplier in sorted({problem.offers[o].supplier for o in fleet.used}):
         usd = book.qualification.get(supplier, 0.0)
         flows.append(Flow("qualification", usd, problem.case.timeline.decision, None, supplier))
@@ -150,7 +144,8 @@ def build_ledger(fleet: Fleet, plan: Plan) -> list[Flow]:
     rate = problem.case.load.delay_usd_per_mw_yr
     for period in problem.periods:
         late = period.target_mw - number(plan.served_mw.get(period.label))
-        flows.append(Flow("delay", rate * late, period.start, period.end, period.label))
+        delay = Flow("delay", rate * late, period.start, period.end, period.label)
+        flows += taxed([delay], problem.case.finance.tax_rate_frac)
     return flows
 
 
@@ -176,12 +171,6 @@ def cost_by_item(problem: Problem, flows: list[Flow]) -> dict[str, float]:
     return out
 
 
-def public_money(items: Mapping[str, float]) -> dict[str, float]:
-    """Duties the public receives, credits it pays, and the net, in musd."""
-    duties, credits = items["duty"], -items["tax_credit"]
-    return {"duties": duties, "tax_credits": credits, "net": duties - credits}
-
-
 def check_cost(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
     """Compare every cost item, the total, public money, bound and gap with the ledger.
 
@@ -191,7 +180,8 @@ def check_cost(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
         The recomputed items, in musd.
     """
     tally.hold("cost", "cost_items", "public", "bound", "gap")
-    mine = cost_by_item(fleet.problem, build_ledger(fleet, plan))
+    whole = cost_by_item(fleet.problem, build_ledger(fleet, plan))
+    mine = seen_by(fleet.problem.case.objective, whole)
     total = sum(mine.values())
     size = max(abs(total), 1e-9)
     claimed: Mapping[str, Any] = plan.cost_breakdown_musd
@@ -203,9 +193,15 @@ def check_cost(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
             "cost_items", claimed.get(item), mine[item], f"cost item {item} in musd", max(abs(mine[item]), 1e-6 * size)
         )
     tally.same("cost", plan.cost_musd, total, "cost_musd", size)
-    public = public_money(mine)
+    public = public_money(whole)
     for key, value in public.items():
         tally.same("public", plan.public_musd.get(key), value, f"public_musd {key}", max(abs(value), 1e-6 * size))
+    tally.hold("views")
+    views = {view: sum(seen_by(view, whole).values()) for view in ("buyer", "resource")}
+    for view, value in views.items():
+        tally.same("views", plan.views_musd.get(view), value, f"views_musd {view}", size)
+    difference = views["buyer"] - views["resource"] - public["net"]
+    tally.at_most("views", abs(difference), 0.0, "buyer and resource cost differ by more than the public money", size)
     cost, bound = number(plan.cost_musd), number(plan.bound_musd)
     tally.at_most("bound", bound, cost, "bound_musd lies above cost_musd", max(abs(cost), 1e-9))
     gap = (cost - bound) / max(abs(cost), 1e-9)

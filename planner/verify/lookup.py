@@ -102,13 +102,13 @@ class Book:
         """Ad valorem duty at an import month; 0 where no row applies yet."""
         return latest(self._tariffs[offer.duty_origin, offer.duty_class], month) or 0.0
 
-    def cost(self, name: str, chemistry: str = "*", origin: str = "*") -> float:
-        """Most specific cost row: (chemistry, origin), (chemistry, *), (*, origin), (*, *); 0 without one."""
+    def cost(self, name: str, chemistry: str = "*", origin: str = "*", otherwise: float = 0.0) -> float:
+        """Most specific cost row: (chemistry, origin), (chemistry, *), (*, origin), (*, *); else ``otherwise``."""
         for key in ((chemistry, origin), (chemistry, "*"), ("*", origin), ("*", "*")):
             row = self._costs.get((name, *key))
             if row is not None:
                 return row.value
-        return 0.0
+        return otherwise
 
     # -- technology -------------------------------------------------------------------------
 
@@ -117,7 +117,17 @@ class Book:
         return (offer.fade_curve, self.case.reliability.duty) in self._fade
 
     def soh(self, offer: Offer, age_yr: float) -> float:
-        """State of health at an age, linear in age and then in temperature; 1 without a curve."""
+        """State of health at an age; with a guaranteed warranty the contract's line where that is lower."""
+        health = self._expected_soh(offer, age_yr)
+        if self.case.reliability.warranty == "guaranteed":
+            stated = offer.warranty_years > 0
+            years = offer.warranty_years if stated else self.case.contract.warranty_years
+            end = offer.warranty_soh_frac if stated else self.case.contract.warranty_soh_frac
+            health = min(health, max(0.0, 1.0 - age_yr * (1.0 - end) / years))
+        return health
+
+    def _expected_soh(self, offer: Offer, age_yr: float) -> float:
+        """Health by the fade curve, linear in age and then in temperature; 1 without a curve."""
         curve = self._fade.get((offer.fade_curve, self.case.reliability.duty))
         if not curve:
             return 1.0
@@ -211,4 +221,14 @@ class Book:
             return False
         if month is not None and state.since is not None and state.since > month:
             return False
-        return state.status == "yes" or (state.status == "disputed" and self.case.policy.disputed == "refuse")
+        return self.reads_as_yes(state.status, flag)
+
+    def reads_as_yes(self, status: str, flag: str) -> bool:
+        """Whether a status counts as yes: it is one, or it is disputed and doubt about this flag is refused."""
+        policy = self.case.policy
+        own = {str(name): reading for name, reading in policy.disputed_flags.items()}
+        return status == "yes" or (status == "disputed" and own.get(flag, policy.disputed) == "refuse")
+
+    def controlled(self, offer: Offer) -> bool:
+        """Whether a prohibited provider serves the offer for more than two years."""
+        return offer.service_years > 2 and self.flagged(offer, "service_provider")

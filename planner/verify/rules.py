@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from planner.catalogue import BanRow
 from planner.problem import Offer, Period, Problem
 from planner.results import Plan
 from planner.units import month_text, year_of
@@ -21,9 +22,27 @@ def ban_on(book: Book, offer: Offer, period: Period) -> str | None:
         if ban.buyer != book.case.buyer:
             continue
         month = ordered if ban.clock == "order" else period.start
-        if month >= ban.since and book.flagged(offer, ban.flag, month):
+        if month >= ban.since and barred(book, offer, ban, month):
             return ban.ban
     return None
+
+
+def barred(book: Book, offer: Offer, ban: BanRow, month: int) -> bool:
+    """Whether an offer is all that a ban names: flag, maker, licence, China content of layers."""
+    tests = []
+    if ban.flag:
+        tests.append(book.flagged(offer, ban.flag, month))
+    if ban.makers:
+        makers = [m.strip() for m in ban.makers.split(";")]
+        tests.append(offer.cell_maker in makers or offer.supplier in makers)
+    if ban.licensor_country:
+        tests.append(offer.licensor_country in [c.strip() for c in ban.licensor_country.split(";")])
+    if ban.layers:
+        weights = {n.strip(): book.layer_weights.get((offer.chemistry, n.strip()), 0.0) for n in ban.layers.split(";")}
+        made = sum(w * offer.layers[n].production_frac for n, w in weights.items() if n in offer.layers)
+        whole = sum(weights.values())
+        tests.append(whole > 0 and made / whole > ban.china_frac)
+    return all(tests)
 
 
 def refusal(book: Book, offer: Offer, p: int) -> tuple[str, str] | None:
@@ -109,10 +128,15 @@ def _check_tier(offer: Offer, tier: str, total_mwh: float, tally: Tally) -> None
 
 
 def energisable_mw(problem: Problem, month: int) -> float:
-    """Load that grid, transformers and permits let be switched on at a month."""
+    """Load that grid, transformers, permits and fire approval let be switched on at a month."""
+    return min(latest(list(s.items()), month) or 0.0 for s in dated_causes(problem).values())
+
+
+def dated_causes(problem: Problem) -> dict[str, dict[int, float]]:
+    """Megawatts by date of every cause that the case dates."""
     causes = problem.case.site.energisation
-    series = (causes.grid, causes.transformers, causes.permits)
-    return min(latest(list(s.items()), month) or 0.0 for s in series)
+    series = {n: getattr(causes, n) for n in ("grid", "transformers", "permits", "fire_approval")}
+    return {n: s for n, s in series.items() if s is not None}
 
 
 def check_served(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:

@@ -20,12 +20,21 @@ from planner.problem import Problem
 from planner.results import Placement, Plan, ZoneChoice
 from planner.units import year_of
 from planner.verify import verify
-from planner.verify.content import STATES, credit_rate, domestic_content, material_assistance, phase_of, shares
-from planner.verify.ledger import Flow, container_flows
+from planner.verify.content import (
+    STATES,
+    credit_rate,
+    domestic_content,
+    gross_rate,
+    material_assistance,
+    phase_of,
+    shares,
+)
+from planner.verify.ledger import Flow, container_flows, cost_by_item
 from planner.verify.lookup import Book
 from planner.verify.outage import Windows
 from planner.verify.reliability import Outages
 from planner.verify.rules import energisable_mw, refusal
+from planner.verify.terms import seen_by, taxed
 from planner.verify.zones import hall_setback_m, usable_m2
 from tests.small import _blank, _finish, _fleet, _orders
 
@@ -109,7 +118,33 @@ class Brute:
         domestic = np.array([domestic_content(self.book, o) for o in problem.offers])
         floor = problem.case.policy.domestic_floor_frac
         ok &= self._total((domestic - floor) * self._weight(), n) >= -SLACK
-        return ok & self._exposed(n)
+        return ok & self._exposed(n) & self._governed(n)
+
+    def _governed(self, n: Grid) -> Mask:
+        """Fleets in which no name holds more than its share, from suppliers enough."""
+        ok = np.ones(len(n), dtype=bool)
+        rule, offers = self.problem.case.governance, self.problem.offers
+        mwh = np.array([o.energy_usable_ac_mwh * o.is_storage for o in offers])
+        whole = self._total(mwh, n)
+        fields = {
+            "supplier": "supplier",
+            "country": "cell_country",
+            "chemistry": "chemistry",
+            "cell_factory": "cell_factory",
+        }
+        limits = [
+            (f, x, getattr(rule.max_share, k)) for k, f in fields.items() for x in {getattr(o, f) for o in offers}
+        ]
+        limits += [("maturity", name, most) for name, most in rule.max_share.maturity.items()]
+        for field, name, most in limits:
+            if most is not None:
+                mine = self._total(mwh * np.array([getattr(o, field) == name for o in offers]), n)
+                ok &= mine <= most * whole + SLACK * (1 + whole)
+        counted = np.zeros(len(n))
+        for name in {o.supplier for o in offers if o.is_storage}:
+            mine = self._total(mwh * np.array([o.supplier == name for o in offers]), n)
+            counted += (mine > 0) & (mine >= rule.min_supplier_mwh * (1 - SLACK))
+        return ok & (counted >= rule.min_suppliers)
 
     def _weight(self) -> Floats:
         return np.array([o.energy_nameplate_dc_mwh * o.is_storage for o in self.problem.offers])
@@ -204,10 +239,10 @@ class Brute:
     def priced(self, n: Grid, load: Floats) -> tuple[Floats, list[dict[str, str]], NDArray[np.int64]]:
         """Least cost of every fleet in dollars, the combinations of states, and the one it takes."""
         problem, case = self.problem, self.problem.case
-        decision, rate = case.timeline.decision, case.finance.discount_rate_frac
         fixed = np.zeros(len(n))
         for q, period in enumerate(problem.periods):
-            one = Flow("delay", case.load.delay_usd_per_mw_yr, period.start, period.end).present_usd(decision, rate)
+            late = Flow("delay", case.load.delay_usd_per_mw_yr, period.start, period.end)
+            one = self._counted(taxed([late], case.finance.tax_rate_frac))
             fixed += one * (period.target_mw - load[:, q])
         for supplier in sorted({problem.offers[o].supplier for o in self.offer_of}):
             mine = [problem.offers[o].supplier == supplier for o in self.offer_of]
@@ -233,6 +268,8 @@ class Brute:
             if policy.monetisation == "none":
                 ok[:] = False
             inside = np.array([phase_of(self.problem, int(p)) is phase for p in self.period_of])
+            barred = np.array([self.book.controlled(o) and o.is_storage for o in self.problem.offers])
+            ok &= self._total(barred.astype(float), n * inside) == 0
             mwh = n * inside
             least = self.book.credit("macr_threshold_frac", phase.construction_start)
             if phase.construction_start >= 12 * 2026:
@@ -245,7 +282,6 @@ class Brute:
     def _bought(self, n: Grid, state: dict[str, str]) -> Floats:
         """Dollars of all containers, each offer in its cheapest tier within reach."""
         problem = self.problem
-        decision, rate = problem.case.timeline.decision, problem.case.finance.discount_rate_frac
         total = np.zeros(len(n))
         for o in sorted(set(self.offer_of.tolist())):
             mine = np.flatnonzero(self.offer_of == o)
@@ -257,13 +293,19 @@ class Brute:
                 for i in mine:
                     p = int(self.period_of[i])
                     phase = phase_of(problem, p)
-                    credit = credit_rate(self.book, phase, state[phase.phase]) if phase else 0.0
-                    flows = container_flows(self.one, o, p, credit)
-                    each.append(sum(f.present_usd(decision, rate) for f in flows))
+                    q = state[phase.phase] if phase else "none"
+                    rates = (credit_rate(self.book, phase, q), gross_rate(self.book, phase, q)) if phase else (0.0, 0.0)
+                    flows = container_flows(self.one, o, p, *rates)
+                    each.append(self._counted(flows))
                 cost = n[:, mine] @ np.array(each)
                 best = np.where(mwh >= tier.from_mwh * (1 - SLACK), np.minimum(best, cost), best)
             total += best
         return total
+
+    def _counted(self, flows: list[Flow]) -> float:
+        """Present dollars of some flows that the objective counts."""
+        items = cost_by_item(self.problem, flows)
+        return 1e6 * sum(seen_by(self.problem.case.objective, items).values())
 
     def tiers(self, n: NDArray[np.int64]) -> dict[str, str]:
         """Highest tier within reach of every offer bought."""

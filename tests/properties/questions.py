@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalogue import FactoryOutputRow, FadeRow, FireRuleRow, LithiumRow
+from planner.catalogue import DepreciationRow, FactoryOutputRow, FadeRow, FireRuleRow, LithiumRow, ProductionCreditRow
 from planner.problem import Period, Problem, Tier
 from planner.units import parse_month
 from tests.small import OFFERS, small_problem, small_tables
@@ -68,6 +68,14 @@ def full_tables() -> dict[str, tuple[Any, ...]]:
     tables["lithium"] = (
         *tables["lithium"],
         *(LithiumRow(path="dear", year=y, usd_per_kg=v, **STAMP) for y, v in ((2026, 13.0), (2031, 47.0))),
+    )
+    tables["depreciation"] = tuple(
+        DepreciationRow(schedule="macrs5", year=y, deducted_frac=v, **STAMP)
+        for y, v in ((1, 0.37), (2, 0.41), (4, 0.22))
+    )
+    tables["production_credits"] = tuple(
+        ProductionCreditRow(component=c, since=s, usd_per_kwh=v, **STAMP)
+        for c, s, v in (("cell", "2025-01", 31.0), ("cell", "2030-01", 23.0), ("pack", "2025-01", 7.0))
     )
     return tables
 

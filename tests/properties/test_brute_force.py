@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.pipeline import plan
-from planner.problem import Problem, Tier
+from planner.problem import Flag, Problem, Tier
 from planner.solve import Infeasible
 from planner.units import month_text, parse_month
 from tests.properties.brute import Brute
@@ -90,6 +90,11 @@ def questions(draw: Any) -> Problem:
         "load__delay_usd_per_mw_yr": draw(odd(2e4, 9e6)),
     }  # fmt: skip
     spec |= draw(reliability("Beta" in names)) | draw(money(line)) | draw(yards())
+    if chance(draw, 0.4):
+        spec |= draw(governance())
+    if chance(draw, 0.4):
+        changes[names[0]] |= draw(terms())
+        spec |= draw(views())
     if chance(draw, 0.25):
         spec["pv__mw"] = target * draw(odd(0.1, 0.5))
     grid = (
@@ -157,6 +162,44 @@ def money(draw: Any, line: dict[str, Any]) -> dict[str, Any]:
         "policy__monetisation": draw(st.sampled_from(["own", "transfer", "elective_pay", "none"])),
         "policy__domestic_floor_frac": draw(odd(0.2, 0.7)) if chance(draw, 0.3) else 0.0,
         "finance__discount_rate_frac": draw(odd(0.02, 0.13)),
+    }  # fmt: skip
+
+
+@st.composite
+def governance(draw: Any) -> dict[str, Any]:
+    """Largest shares and a least number of suppliers."""
+    kinds = ["supplier", "country", "chemistry", "cell_factory"]
+    shares: dict[str, Any] = {**dict.fromkeys(kinds), "maturity": {"proven": draw(odd(0.7, 0.99))}}
+    shares["maturity"] = shares["maturity"] if chance(draw, 0.1) else {}
+    shares[draw(st.sampled_from(kinds))] = draw(odd(0.5, 1.0))
+    out: dict[str, Any] = {"governance__max_share": shares}
+    if chance(draw):
+        out |= {"governance__min_suppliers": 2, "governance__min_supplier_mwh": draw(odd(0.1, 9.0))}
+    return out
+
+
+@st.composite
+def terms(draw: Any) -> dict[str, Any]:
+    """Contract terms of one offer."""
+    return {
+        "expected_delay_months": draw(odd(0.0, 9.0)), "delay_damages_frac_per_month": draw(odd(0.0, 0.03)),
+        "delay_damages_cap_frac": draw(odd(0.02, 0.1)), "service_usd_per_kwh_yr": draw(odd(0.1, 4.0)),
+        "service_years": draw(odd(0.4, 6.0)), "cancellation_fee_frac": draw(odd(0.0, 0.4)),
+        "grant_usd_per_kwh": draw(odd(0.0, 30.0)), "warranty_years": draw(odd(3.0, 9.0)),
+        "warranty_soh_frac": draw(odd(0.6, 0.97)), "pay_order_frac": 0.31, "pay_acceptance_frac": 0.69,
+        "flags": {"service_provider": Flag(status="yes", since=None, reason="test")} if chance(draw, 0.3) else {},
+    }  # fmt: skip
+
+
+@st.composite
+def views(draw: Any) -> dict[str, Any]:
+    """Taxes, dearer money, recapture, guaranteed health, the view."""
+    return {
+        "finance__tax_rate_frac": draw(odd(0.0, 0.4)), "contract__cancellation_probability_frac": draw(odd(0.0, 0.5)),
+        "finance__maturity_adder_frac_per_yr__proven": draw(odd(0.0, 0.04)),
+        "credits__recapture": {"probability_frac": draw(odd(0.0, 0.6)), "year": 2, "rule": "five_year"},
+        "reliability__warranty": draw(st.sampled_from(["expected", "guaranteed"])),
+        "objective": draw(st.sampled_from(["buyer", "buyer", "resource"])),
     }  # fmt: skip
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from planner.problem import Problem
-from planner.results import Plan, Retirement
+from planner.catalogue import BanRow
+from planner.criticalpath import critical_path
+from planner.problem import Flag, Problem
+from planner.results import Plan, PoolShare, Retirement
 from planner.verify import verify
+from planner.verify.content import phase_of
 from tests.small import small_counts, small_plan, small_problem
 
 PROBLEM = small_problem()
@@ -187,8 +190,60 @@ PLANTED: dict[str, tuple[str, Callable[[], tuple[Problem, Plan]]]] = {
         "retirements",
         lambda: same(with_field(retirements=(Retirement(offer="Beta", delivered="2029", year=2033, containers=2),))),
     ),
+    "a supplier above its share": ("max_share", lambda: under(governance__max_share__supplier=0.51)),
+    "a maturity above its share": ("max_share", lambda: under(governance__max_share__maturity={"proven": 0.5})),
+    "too few suppliers": ("min_suppliers", lambda: under(governance__min_suppliers=3)),
+    "a supplier too small to count": (
+        "min_suppliers",
+        lambda: under(governance__min_suppliers=2, governance__min_supplier_mwh=9000.0),
+    ),
+    "a view misstated": ("views", lambda: same(with_field(views_musd=scaled(PLAN.views_musd, "resource")))),
+    "service by a prohibited provider": ("credit_state", lambda: _controlled()),
+    "a banned maker": ("ban", lambda: _banned(makers="Alphacell")),
+    "a banned licence": ("ban", lambda: _banned(licensor_country="CN")),
+    "banned content": ("ban", lambda: _banned(layers="cell", china_frac=0.9)),
+    "a slack misstated": ("critical_path", lambda: _slack(1)),
+    "more in pools than ordered": ("pools", lambda: _pooled(1.5)),
     "an answer to another question": ("input", lambda: same(with_field(input_sha256="1" * 64))),
 }
+
+
+def _banned(**predicate: Any) -> tuple[Problem, Plan]:
+    row = BanRow(ban="b", buyer="utility", since="2027-03", clock="order", unit="-", source="t", date="2026-11",
+                 confidence="medium", **predicate)  # fmt: skip
+    changes = {"Alpha": {"licensor_country": "CN"}}
+    problem = small_problem(tables={"bans": (row,)}, offer_changes=changes)
+    return problem, small_plan(problem, COUNTS)
+
+
+def _controlled() -> tuple[Problem, Plan]:
+    """A phase takes a credit although a prohibited firm serves its boxes for three years."""
+    flags = {"service_provider": Flag(status="yes", since=None, reason="test")}
+    problem = small_problem(offer_changes={n: {"service_years": 3.0, "flags": flags} for n in ("Alpha", "Beta")},
+                            tables={"credits": ()})  # fmt: skip
+    return problem, small_plan(problem, COUNTS, states={"first": "base", "second": "base"})
+
+
+def _slack(wrong: int) -> tuple[Problem, Plan]:
+    """The path that the planner states, one month off in one step."""
+    problem = PROBLEM
+    bought = {p.label: tuple(o for o in problem.offers if COUNTS.get((o.offer, p.label))) for p in problem.periods}
+    path = critical_path(problem, PLAN.served_mw, bought)
+    assert not judged(problem, with_field(critical_path=path))
+    step = path[0].steps[0].model_copy(update={"slack_months": path[0].steps[0].slack_months + wrong})
+    first = path[0].model_copy(update={"steps": (step, *path[0].steps[1:])})
+    return problem, with_field(critical_path=(first, *path[1:]))
+
+
+def _pooled(times: float) -> tuple[Problem, Plan]:
+    problem = small_problem(credits__unit="pools")
+    phases = {p.label: phase_of(problem, i) for i, p in enumerate(problem.periods)}
+    rows = tuple(
+        PoolShare(phase=phase.phase, offer=o, period=p, state="none", containers=times * n)
+        for (o, p), n in COUNTS.items()
+        if (phase := phases[p]) is not None and o != "Gen"
+    )
+    return problem, small_plan(problem, COUNTS).model_copy(update={"credit_pools": rows})
 
 
 def _zones() -> list[dict[str, Any]]:
