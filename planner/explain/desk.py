@@ -33,6 +33,8 @@ class Desk:
         Gap to which every question is solved.
     question_s
         Seconds that one question may take.
+    turned
+        Cheapest plans with (True) or without (False) a group of offers, once solved.
     """
 
     problem: Problem
@@ -44,6 +46,7 @@ class Desk:
     note: Callable[[str], None] = lambda text: None
     index: dict[str, int] = field(init=False)
     curves: Curves = field(default_factory=dict, init=False)
+    turned: dict[tuple[frozenset[int], bool], Bracket] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.index = {o.offer: i for i, o in enumerate(self.problem.offers)}

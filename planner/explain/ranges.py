@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from planner.explain.answers import Range
 from planner.explain.desk import Desk
 from planner.problem import FloatArray
@@ -36,7 +38,11 @@ def near_best(desk: Desk, within_frac: float) -> Change:
 
 
 def range_of(desk: Desk, kind: str, name: str, offers: frozenset[int], within_frac: float) -> Range:
-    """Least and largest amount of a group over all plans within a share of the optimum."""
+    """Least and largest amount of a group over all plans within a share of the optimum.
+
+    The cost of the best plan with the group, and of the best without it, tell most verdicts; the amounts are
+    looked for only where these two leave them open.
+    """
     desk.note(f"range of {kind} {name} within {within_frac:.0%}")
     bench, best = desk.bench, desk.best
     assert best.x is not None
@@ -44,24 +50,17 @@ def range_of(desk: Desk, kind: str, name: str, offers: frozenset[int], within_fr
     stored = frozenset(o for o, offer in enumerate(desk.problem.offers) if offer.is_storage)
     total = float(bench.energy_row(stored) @ best.x)
     near = near_best(desk, within_frac)
-    if not row.any():
-        least = most = Bracket(0.0, 0.0, best.x)
+    limit = (1.0 + within_frac) * best.upper
+    none = Bracket(0.0, 0.0, best.x)
+    without, having = _without(desk, offers), _with(desk, offers)
+    least = none if without.upper <= limit else _extreme(desk, near, row, total)
+    if having.lower > limit:
+        most = none
     else:
-        least = _extreme(desk, near, row, total)
         upside = _extreme(desk, near, -row, total)
         most = Bracket(-upside.upper, -upside.lower, upside.x)
-    none = _NONE_FRAC * max(total, 1.0)
     mine = row != 0.0
     ceiling = float(bench.compiled.upper[mine] @ row[mine])
-    ends = [max(0.0, least.lower), least.upper, max(0.0, most.lower), min(most.upper, ceiling)]
-    if ends[0] > none:
-        verdict = "in every plan"
-    elif ends[3] <= none:
-        verdict = "in none"
-    elif ends[1] <= none < ends[2]:
-        verdict = "a choice"
-    else:
-        verdict = "open"
     planned = sum(order.energy_mwh for order in desk.plan.orders if desk.index.get(order.offer) in offers)
     return Range(
         group=kind,
@@ -69,12 +68,48 @@ def range_of(desk: Desk, kind: str, name: str, offers: frozenset[int], within_fr
         within_frac=within_frac,
         problem=desk.kind,
         planned_mwh=planned,
-        least_lower_mwh=ends[0],
-        least_upper_mwh=ends[1],
-        most_lower_mwh=ends[2],
-        most_upper_mwh=ends[3],
-        verdict=verdict,
+        least_lower_mwh=max(0.0, least.lower),
+        least_upper_mwh=least.upper,
+        most_lower_mwh=max(0.0, most.lower),
+        most_upper_mwh=min(most.upper, ceiling),
+        verdict=_verdict(without, having, least, most, limit, _NONE_FRAC * max(total, 1.0)),
     )
+
+
+def _verdict(without: Bracket, having: Bracket, least: Bracket, most: Bracket, limit: float, none_mwh: float) -> str:
+    if without.lower > limit or least.lower > none_mwh:
+        return "in every plan"
+    if having.lower > limit or most.upper <= none_mwh:
+        return "in none"
+    some = having.upper <= limit or most.lower > none_mwh
+    return "a choice" if some and (without.upper <= limit or least.upper <= none_mwh) else "open"
+
+
+def _with(desk: Desk, offers: frozenset[int]) -> Bracket:
+    """Cheapest plan that buys something of a group."""
+    bench, best = desk.bench, desk.best
+    assert best.x is not None
+    tiers = [j for o in offers for j in bench.columns.tiers.get(o, []) if j >= 0]
+    if any(bench.uses(best.x, o) for o in offers):
+        return best
+    if not tiers:
+        return Bracket(np.inf, np.inf, None)
+    if (offers, True) not in desk.turned:
+        row = np.zeros(len(bench.compiled.cost))
+        row[tiers] = 1.0
+        desk.turned[offers, True] = bench.solve(Change(rows=((row, 1.0, INFINITY),)), limit_s=desk.question_s)
+    return desk.turned[offers, True]
+
+
+def _without(desk: Desk, offers: frozenset[int]) -> Bracket:
+    """Cheapest plan without a group."""
+    bench, best = desk.bench, desk.best
+    assert best.x is not None
+    if not any(bench.uses(best.x, o) for o in offers):
+        return best
+    if (offers, False) not in desk.turned:
+        desk.turned[offers, False] = bench.solve(bench.force_out(offers), limit_s=desk.question_s)
+    return desk.turned[offers, False]
 
 
 def _extreme(desk: Desk, near: Change, row: FloatArray, total: float) -> Bracket:
