@@ -19,7 +19,7 @@ WITHIN_FRAC = 0.02
 #: Plans count as clearly different when this share of their storage is of other offers.
 CLEARLY_FRAC = 0.1
 #: The search for the most different plan stops within this share of the storage.
-_CLOSE_FRAC = 0.05
+_CLOSE_FRAC = 0.002
 
 
 def shares(problem: Problem, plan: Plan) -> FloatArray:
@@ -110,6 +110,12 @@ def _whole(desk: Desk, change: Change, x: FloatArray) -> Plan | None:
         if whole.x is None:
             return None
         x = whole.x
+    # The search only asked for other offers: what else it left open is now set at least cost.
+    at = np.flatnonzero(bench.compiled.integer)
+    kept = dict(zip(at.tolist(), np.round(x[at]).tolist(), strict=True))
+    settled = bench.solve(Change(kept, kept), gap_frac=0.0, limit_s=desk.question_s)
+    if settled.x is not None:
+        x = settled.x
     d = decode.decode(bench.c, bench.model, bench.compiled, x)
     return state_plan(bench.c, d, desk.plan.bound_musd)
 
