@@ -201,7 +201,13 @@ def quotes(
 
     Every fault of the file is named with its row and column.
     """
-    raise typer.Exit(_run(lambda stream: _quotes(file, template, case, delivery, as_of, out, json_, stream), json_))
+
+    def job(stream: TextIO) -> int:
+        from planner.quotescommand import QuotesWish
+
+        return QuotesWish(file, template, case, delivery, as_of, out, json_).carry_out(stream)
+
+    raise typer.Exit(_run(job, json_))
 
 
 @app.command()
@@ -299,43 +305,6 @@ def _check(case: str, overrides: list[str], as_json: bool, quiet: bool, out: Tex
         size = f"offers {len(problem.offers)}, periods {len(problem.periods)}, data rows {rows:,}"
         print_checks(name, checks, size, console_on(out))
     return INFEASIBLE if checks.impossible else OK
-
-
-def _quotes(
-    file: str | None,
-    template: bool,
-    case: str | None,
-    delivery: str | None,
-    as_of: str | None,
-    out: Path | None,
-    as_json: bool,
-    stream: TextIO,
-) -> int:
-    from planner.faults import Fault, InputError
-
-    if template:
-        from planner.quotefile import TEMPLATE_ROWS, csv_text
-
-        stream.write(csv_text(TEMPLATE_ROWS))
-        return OK
-    if file is None:
-        raise InputError([Fault("planner quotes", "FILE", "nothing", "a file of quotes, or --template")])
-    from planner import comparison
-    from planner.summary import print_bridges
-    from planner.writing import make_folder, write_texts
-
-    if out is not None:
-        make_folder(out)
-    found = comparison.compare_quotes(file, case or comparison.USUAL_CASE, delivery, as_of)
-    if out is not None:
-        write_texts(comparison.files_of_comparison(found), out)
-    if as_json:
-        print(comparison.as_json(found), file=stream)
-    else:
-        print_bridges(found.title, found.bridges, console_on(stream))
-        if out is not None:
-            say(f"Written to {out}: bridge.csv, bridge.svg.")
-    return OK
 
 
 class _Wish:

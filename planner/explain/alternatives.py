@@ -111,8 +111,7 @@ def _whole(desk: Desk, change: Change, x: FloatArray) -> Plan | None:
             return None
         x = whole.x
     # The search only asked for other offers: what else it left open is now set at least cost.
-    at = np.flatnonzero(bench.compiled.integer)
-    kept = dict(zip(at.tolist(), np.round(x[at]).tolist(), strict=True))
+    kept = {int(j): float(round(x[j])) for j in np.flatnonzero(bench.compiled.integer)}
     settled = bench.solve(Change(kept, kept), gap_frac=0.0, limit_s=desk.question_s)
     if settled.x is not None:
         x = settled.x
