@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     lines = [part for block in blocks("sh") for line in block.splitlines() for part in line.split("&&")]
-    return [shlex.split(line) for line in lines if line.strip().startswith("planner ")]
+    return [shlex.split(line, comments=True) for line in lines if line.strip().startswith("planner ")]
 
 
 def test_first_screen_has_the_two_commands() -> None:
@@ -53,13 +53,13 @@ def test_commands_exist() -> None:
         for word in words[2:]:
             if word.startswith("--"):
                 assert word in shown, f"{command} has no {word}"
-        if command != "schema":
+        if command in ("check", "plan", "frontier"):
             assert words[2] in shipped_cases()
 
 
 def test_changes_of_the_case_are_valid() -> None:
     for words in commands():
-        if len(words) > 2:
+        if len(words) > 2 and words[1] in ("check", "plan", "frontier"):
             load_case(words[2], [value for flag, value in pairwise(words) if flag == "--set"])
 
 
