@@ -199,7 +199,8 @@ class Bench:
         for run, integer in ((self._mip, model.integer), (self._lp, none)):
             if not self.presolve:
                 run.highs.setOptionValue("presolve", "off")
-            run.highs.setOptionValue("primal_feasibility_tolerance", 1e-8)
+            run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
+            run.highs.setOptionValue("mip_feasibility_tolerance", 1e-9)
             run.load(integer)
         # Not `self._mip.problem.integer`: the mask of the model decides, also where containers are left continuous.
         self._integral = bool(model.integer.any())

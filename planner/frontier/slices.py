@@ -18,7 +18,7 @@ from planner.problem import FloatArray
 #: Vertices closer than this (normalised) are one.
 SAME = 1e-9
 #: A solution this far inside the box of the fixed whole numbers is asked for the second objective.
-_TIE = 1e-9
+_TIE = 1e-10
 
 
 @dataclass(frozen=True)
