@@ -169,6 +169,25 @@ class Bench:
                 return attempt.x
         raise LazyLoop("the lazy rows do not come to an end: `separate` returns rows again and again")
 
+    def relaxation(self, weight: tuple[float, float], x_max: float, c_max: float) -> float:
+        """Bound of the linear relaxation over the box, with every lazy row that it violates; infinity if empty."""
+        at = np.flatnonzero(self.model.integer)
+        bound = -np.inf
+        for _ in range(_MOST_ROUNDS):
+            run = self._lp
+            if len(at):
+                run.set_bounds(at, self.rows.lower[at], self.rows.upper[at])
+            _, constant = self._aim(run, weight, x_max, c_max)
+            attempt = run.solve()
+            if attempt.infeasible:
+                return np.inf
+            if attempt.x is None:
+                return bound
+            bound = (attempt.bound + constant) / SCALE
+            if not self.violated(attempt.x):
+                return bound
+        raise LazyLoop("the lazy rows do not come to an end: `separate` returns rows again and again")
+
     def point(self, x: FloatArray) -> tuple[float, float]:
         """Normalised (exposure, cost) of a solution."""
         return self.frame.inside(self.model.values(x))

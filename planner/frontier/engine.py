@@ -16,9 +16,10 @@ import numpy as np
 from planner.frontier.archive import Archive, signature_of
 from planner.frontier.bench import Frame, TwoObjectives
 from planner.frontier.crew import MOST_DEATHS, Alone, Crew, Death, Processes
-from planner.frontier.curve import Curve
+from planner.frontier.curve import Curve, Fact
 from planner.frontier.pieces import STRIP, Standing, is_last_level, open_tasks, standing
 from planner.frontier.tasks import ROOM, Outcome, Task
+from planner.problem import FloatArray
 from planner.solve import Infeasible, NoPlan, Stop
 
 #: Share of the tolerance that the two ends may be off, relative to their value.
@@ -49,6 +50,14 @@ class Engine:
         File that is written after every finished piece, or None.
     resume
         Start from that file if it is there.
+    given
+        (solution, proved bound on the cost) of the cheap end, where both are known already.
+    ties
+        Also look for less exposure at the same cost; needed where costs can tie.
+    most_solves
+        For tests of a stop.
+    progress
+        Called with where the front stands and the solves so far.
     """
 
     model: TwoObjectives
@@ -59,6 +68,8 @@ class Engine:
     audit: bool = False
     state: Path | None = None
     resume: bool = False
+    given: tuple[FloatArray, float] | None = None
+    ties: bool = True
     most_solves: int = 1_000_000
     progress: Progress | None = None
 
@@ -108,18 +119,18 @@ class Engine:
             return
         self.archive.use_frame(self._first_frame())
         gap = self.tolerance * _END_SHARE
-        self._batch([
-            Task(("end", 0.0, 1.0), (0.0, 1.0), gap_frac=gap),
-            Task(("end", 1.0, 0.0), (1.0, 0.0), gap_frac=gap),
-        ])  # fmt: skip
+        cheap = Task(("end", 0.0, 1.0), (0.0, 1.0), gap_frac=gap)
+        if self.given is not None:
+            cheap = replace(cheap, given=self.given[0], grain=self.tolerance * 1e-3)
+            self.archive.facts.append(Fact(0.0, 1.0, np.inf, np.inf, self._inside_cost(self.given[1])))
+        self._batch([cheap, Task(("end", 1.0, 0.0), (1.0, 0.0), gap_frac=gap)])
         if self._use_own_frame():
             return
         x_least = min(self.archive.inside(v)[0] for part in self.archive.slices for v in part.vertices)
         c_least = min(self.archive.inside(v)[1] for part in self.archive.slices for v in part.vertices)
-        self._batch([
-            Task(("end", 0.0, 2.0), (0.0, 1.0), x_max=x_least + STRIP, gap_frac=gap),
-            Task(("end", 2.0, 0.0), (1.0, 0.0), c_max=c_least + STRIP, gap_frac=gap),
-        ])  # fmt: skip
+        secure = Task(("end", 0.0, 2.0), (0.0, 1.0), x_max=x_least + STRIP, gap_frac=gap)
+        ties = Task(("end", 2.0, 0.0), (1.0, 0.0), c_max=c_least + STRIP, gap_frac=gap)
+        self._batch([secure, ties] if self.ties else [secure])
         self._use_own_frame()
         if self.workers > 1 and not self._flat():
             upper = self.archive.upper()
@@ -133,6 +144,9 @@ class Engine:
             ]  # fmt: skip
             self._batch(spread)
         self.archive.framed = True
+
+    def _inside_cost(self, cost: float) -> float:
+        return self.archive.frame.inside((0.0, cost))[1]
 
     def _first_frame(self) -> Frame:
         """A scale from the coefficients, before the ends are known."""
@@ -219,7 +233,7 @@ class Engine:
             if task.key not in busy
         )
 
-    def _start(self, x_max: float, c_max: float, upper: Curve) -> np.ndarray | None:
+    def _start(self, x_max: float, c_max: float, upper: Curve) -> FloatArray | None:
         return self.archive.start(x_max, c_max, upper)
 
     def _level(self, key: tuple[float, ...]) -> int:

@@ -22,6 +22,8 @@ ROOM = 2e-9
 #: Solves repeated with more lazy rows before the piece goes back to the queue.
 _MOST_REPEATS = 8
 _OTHER_SEED = 7919
+#: Gap while lazy rows are still being found.
+_ROUGH_GAP = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Task:
         Other seed, no presolve: after a wrong answer, and in audit mode.
     level
         How many times the gap was refined.
+    given
+        A known solution: only its slice is traced, nothing is minimised over whole numbers.
     """
 
     key: tuple[float, ...]
@@ -64,6 +68,7 @@ class Task:
     grain: float = 0.0
     careful: bool = False
     level: int = 0
+    given: FloatArray | None = None
 
 
 @dataclass
@@ -114,22 +119,37 @@ class Worker:
         """Solve, check, trace the slice; again where a wrong answer showed."""
         outcome = Outcome(task)
         before = self.bench.solves + (self.second.solves if self.second is not None else 0)
-        if task.careful:
+        if task.given is not None:
+            self._gather(self.bench, task, task.given, outcome)
+        elif task.careful:
             self._one(self._careful(), task, outcome)
         else:
             trusted = self._one(self.bench, task, outcome)
             if self.audit or not trusted:
                 self._confirm(task, outcome, trusted)
+            elif outcome.finished and not self._helps(task, outcome):
+                # Within its tolerances the solver took something for whole or inside that is not: ask differently.
+                self._one(self._careful(), task, outcome)
         outcome.rows = self.bench.take_fresh() + (self.second.take_fresh() if self.second is not None else [])
         after = self.bench.solves + (self.second.solves if self.second is not None else 0)
         outcome.solves = after - before
         return outcome
+
+    def _helps(self, task: Task, outcome: Outcome) -> bool:
+        """Whether the piece is proved, or something better than it was found inside the box."""
+        if task.value == np.inf or any(fact.bound >= task.value - task.gap - EPSILON for fact in outcome.facts):
+            return True
+        corners = [self.bench.frame.inside((v.exposure, v.cost)) for part in outcome.slices for v in part.vertices]
+        wx, wc = task.weight
+        return any(e <= task.x_max and c <= task.c_max and wx * e + wc * c < task.value - EPSILON for e, c in corners)
 
     def _careful(self) -> Bench:
         """The other bench: other seed, presolve off."""
         if self.second is None:
             self.second = Bench(replace_rows(self.model, self.bench), self.stop, self.seed + _OTHER_SEED, False)
             self.second.use_frame(self.bench.frame)
+        for rows in self.bench.fresh:  # the separation does not name a row twice
+            self.second.adopt(rows)
         return self.second
 
     def _confirm(self, task: Task, outcome: Outcome, trusted: bool) -> None:
@@ -153,9 +173,21 @@ class Worker:
     def _one(self, bench: Bench, task: Task, outcome: Outcome) -> bool:
         """One bench; False if its answer cannot be trusted (nothing of it is kept as proved)."""
         fact: Fact | None = None
+        rough = self.model.separation is not None
+        if rough:
+            # The linear relaxation finds most lazy rows cheaply, and sometimes proves the piece by itself.
+            bound = bench.relaxation(task.weight, task.x_max, task.c_max)
+            if bound < np.inf:
+                fact = Fact(*task.weight, task.x_max, task.c_max, bound)
+                if bound >= task.value - task.gap:
+                    outcome.facts.append(fact)
+                    outcome.finished = True
+                    return True
         for _ in range(_MOST_REPEATS):
+            gap = max(task.gap, _ROUGH_GAP if task.value < np.inf else 0.0) if rough else task.gap
+            gap_frac = max(task.gap_frac, _ROUGH_GAP) if rough and task.value == np.inf else task.gap_frac
             try:
-                attempt = bench.mip(task.weight, task.x_max, task.c_max, task.gap, task.start, task.gap_frac)
+                attempt = bench.mip(task.weight, task.x_max, task.c_max, gap, task.start, gap_frac)
             except SolverFault as fault:
                 outcome.incidents.append(f"solver error: {fault}")
                 return False
@@ -170,9 +202,13 @@ class Worker:
             bound = max(attempt.bound, fact.bound if fact is not None else -np.inf)
             fact = Fact(*task.weight, task.x_max, task.c_max, bound)
             lacking = attempt.x is not None and self._gather(bench, task, attempt.x, outcome)
-            if not lacking or bound >= task.value - task.gap - EPSILON or self.stop.now:
-                outcome.finished = attempt.finished and not lacking
+            proved = bound >= task.value - task.gap - EPSILON
+            if proved or self.stop.now or not (lacking or rough):
+                outcome.finished = proved or (attempt.finished and not lacking and not rough)
                 break
+            if rough and not lacking and task.value < np.inf and self._helps(task, outcome):
+                break  # something much better was found: the front has moved on
+            rough = rough and lacking
         if fact is not None:
             outcome.facts.append(fact)
         return True
