@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planner.frontier.portfolio import trace_frontier
+    from planner.frontier.results import Frontier
     from planner.inputs import InputError, load_case
     from planner.model.build import build_model
     from planner.pipeline import plan
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Frontier",
     "Infeasible",
     "InputError",
     "NoPlan",
@@ -35,9 +38,11 @@ __all__ = [
     "build_model",
     "load_case",
     "plan",
+    "trace_frontier",
 ]
 
 _HOME = {
+    "Frontier": "planner.frontier.results",
     "Infeasible": "planner.solve",
     "InputError": "planner.inputs",
     "NoPlan": "planner.solve",
@@ -46,6 +51,7 @@ _HOME = {
     "build_model": "planner.model.build",
     "load_case": "planner.inputs",
     "plan": "planner.pipeline",
+    "trace_frontier": "planner.frontier.portfolio",
 }
 
 

@@ -33,14 +33,19 @@ from planner.periods import TimelineError, lay_periods
 from planner.problem import FloatArray, Offer, Period, Problem, Tables
 from planner.profiles import Profiles, Series
 from planner.quotes import Quote, QuoteBook, file_quotes, inline_quotes
-from planner.shipped import case_path, data_dir
+from planner.shipped import case_path, data_dir, scenario_path
 from planner.tablefiles import CLASSES, RowSets, lay_own_rows, read_table, read_tables
 from planner.units import month_text
 
 __all__ = ["Fault", "InputError", "case_schema", "load_case"]
 
 
-def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str | Path | None = None) -> Problem:
+def load_case(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    tables_dir: str | Path | None = None,
+    scenario: str | Path | None = None,
+) -> Problem:
     """Read a case, the tables and the profiles, and check everything at once.
 
     Parameters
@@ -52,6 +57,9 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     tables_dir
         Folder with the tables; the shipped one if None. Profiles and defaults that it
         does not hold are taken from the shipped one.
+    scenario
+        YAML file laid over the case before the overrides: a path, or the name of a file of
+        ``cases/scenarios``.
 
     Returns
     -------
@@ -65,7 +73,7 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     """
     faults: list[Fault] = []
     folders = _Folders.of(tables_dir)
-    raw = _raw_case(path, overrides, folders, faults)
+    raw = _raw_case(path, overrides, folders, faults, scenario)
     tables = read_tables(folders.tables, folders.shown, faults)
     case = validate(raw) if raw.usable else None
     faults.extend(raw.faults)
@@ -111,7 +119,13 @@ class _Folders:
         return cls(tables, name, defaults, profiles)
 
 
-def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, faults: list[Fault]) -> RawCase:
+def _raw_case(
+    path: str | Path,
+    overrides: Sequence[str],
+    folders: _Folders,
+    faults: list[Fault],
+    scenario: str | Path | None = None,
+) -> RawCase:
     """Return the merged case before validation; not ``usable`` when a file could not be read."""
     file = case_path(path)
     name = (str(path) or ".") if file == Path(path) else f"cases/{file.name}"
@@ -119,6 +133,9 @@ def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, fau
     rows = cast("dict[Any, DefaultRow]", read_table(DefaultRow, folders.defaults, "data/defaults.csv", faults))
     lay_defaults(raw, list(rows.values()), "data/defaults.csv", folders.defaults.parent)
     lay_files(raw, file, name)
+    if scenario is not None:
+        overlay = scenario_path(scenario)
+        lay_files(raw, overlay, str(scenario) if overlay == Path(scenario) else f"cases/scenarios/{overlay.name}")
     raw.usable = not raw.faults and not faults
     if not raw.usable:
         return raw

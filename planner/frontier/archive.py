@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from dataclasses import astuple, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ class Archive:
     slices: list[Slice] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     rows: list[Rows] = field(default_factory=list)
-    levels: dict[tuple[float, ...], int] = field(default_factory=dict)
+    levels: dict[tuple[float | str, ...], int] = field(default_factory=dict)
     incidents: list[str] = field(default_factory=list)
     solves: int = 0
     seconds: float = 0.0
@@ -66,9 +67,7 @@ class Archive:
 
     def keep_fact(self, fact: Fact) -> list[str]:
         """Keep a bound, unless an attained point already proves it wrong."""
-        worst = max(
-            (fact.contradicted_by(*self.inside(v)) for part in self.slices for v in part.vertices), default=0.0
-        )
+        worst = max((fact.contradicted_by(*self.inside(v)) for part in self.slices for v in part.vertices), default=0.0)
         if worst > CONTRADICTION:
             return [f"a bound of the solver lies {worst:.2g} of the range above a known solution"]
         self.facts.append(fact)
@@ -178,7 +177,7 @@ class Archive:
         return cls(
             Frame(*(float(v) for v in part["frame"])),
             bool(words["framed"]),
-            [Slice(tuple(vertices[a:b])) for a, b in zip(starts, starts[1:], strict=False)],
+            [Slice(tuple(vertices[a:b])) for a, b in pairwise(starts)],
             [Fact(*(float(v) for v in row)) for row in part["facts"]],
             rows,
             {tuple(row[:-1]): int(row[-1]) for row in words["levels"]},

@@ -143,7 +143,7 @@ class Bench:
         """Minimise ``weight`` over the box; objective and bound come back normalised, the solution unchecked."""
         self.solves += 1
         run = self._mip
-        vector, constant = self._aim(run, weight, x_max, c_max)
+        constant = self._aim(run, weight, x_max, c_max)
         attempt = run.solve(gap_frac, start=start, gap_abs=max(1e-9, gap * SCALE))
         if attempt.x is not None:
             attempt.x = np.where(self.model.integer, np.round(attempt.x), attempt.x)
@@ -177,7 +177,7 @@ class Bench:
             run = self._lp
             if len(at):
                 run.set_bounds(at, self.rows.lower[at], self.rows.upper[at])
-            _, constant = self._aim(run, weight, x_max, c_max)
+            constant = self._aim(run, weight, x_max, c_max)
             attempt = run.solve()
             if attempt.infeasible:
                 return np.inf
@@ -221,11 +221,9 @@ class Bench:
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             run.highs.setOptionValue("mip_feasibility_tolerance", 1e-9)
             run.load(integer)
-        # Not `self._mip.problem.integer`: the mask of the model decides, also where containers are left continuous.
-        self._integral = bool(model.integer.any())
 
-    def _aim(self, run: Run, weight: tuple[float, float], x_max: float, c_max: float) -> tuple[FloatArray, float]:
-        """Set objective and box; return the vector and the constant that it lacks, both in solver units."""
+    def _aim(self, run: Run, weight: tuple[float, float], x_max: float, c_max: float) -> float:
+        """Set objective and box; return the constant that the objective lacks, in solver units."""
         model, frame = self.model, self.frame
         x_shift = (model.exposure_offset - frame.x_origin) * (SCALE / frame.x_length)
         c_shift = (model.cost_offset - frame.c_origin) * (SCALE / frame.c_length)
@@ -233,7 +231,7 @@ class Bench:
         run.set_cost(vector)
         run.set_row(0, -np.inf, x_max * SCALE - x_shift)
         run.set_row(1, -np.inf, c_max * SCALE - c_shift)
-        return vector, weight[0] * x_shift + weight[1] * c_shift
+        return weight[0] * x_shift + weight[1] * c_shift
 
     def _add(self, rows: Rows) -> Rows | None:
         """Append those rows that are new."""

@@ -67,11 +67,7 @@ class Campus:
 
 def unlimited(problem: Problem, measure: str) -> Problem:
     """The problem without its limit on the whole plan's exposure by a measure."""
-    limits = {
-        m: limit
-        for m, limit in problem.case.exposure_limits.items()
-        if m != measure or limit.per_period
-    }
+    limits = {m: limit for m, limit in problem.case.exposure_limits.items() if m != measure or limit.per_period}
     return replace(problem, case=problem.case.model_copy(update={"exposure_limits": limits}))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def slice_curve(points: Sequence[tuple[float, float]], number: int, lo: float, h
     if first > lo:
         at = min(first, hi)
         pieces.append(Piece(lo, at, np.inf, np.inf, NOTHING))
-    for k, ((e0, c0), (e1, c1)) in enumerate(zip(points, points[1:], strict=False)):
+    for k, ((e0, c0), (e1, c1)) in enumerate(pairwise(points)):
         if e1 <= at or e0 >= hi or e1 - e0 <= TINY:
             continue
         whole = Piece(e0, e1, c0, c1, (number, k, SLOPED))

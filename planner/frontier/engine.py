@@ -16,9 +16,9 @@ import numpy as np
 from planner.frontier.archive import Archive, signature_of
 from planner.frontier.bench import Frame, TwoObjectives
 from planner.frontier.crew import MOST_DEATHS, Alone, Crew, Death, Processes
-from planner.frontier.curve import Curve, Fact
+from planner.frontier.curve import Curve
 from planner.frontier.pieces import STRIP, Standing, is_last_level, open_tasks, standing
-from planner.frontier.tasks import ROOM, Outcome, Task
+from planner.frontier.tasks import ROOM, Key, Outcome, Task
 from planner.problem import FloatArray
 from planner.solve import Infeasible, NoPlan, Stop
 
@@ -51,7 +51,7 @@ class Engine:
     resume
         Start from that file if it is there.
     given
-        (solution, proved bound on the cost) of the cheap end, where both are known already.
+        A known solution, best near the cheap end, to start from.
     ties
         Also look for less exposure at the same cost; needed where costs can tie.
     most_solves
@@ -68,7 +68,7 @@ class Engine:
     audit: bool = False
     state: Path | None = None
     resume: bool = False
-    given: tuple[FloatArray, float] | None = None
+    given: FloatArray | None = None
     ties: bool = True
     most_solves: int = 1_000_000
     progress: Progress | None = None
@@ -88,7 +88,7 @@ class Engine:
         if self.resume and self.state is not None and self.state.exists():
             self.archive = Archive.load(self.state, self.signature)
         self.began = time.monotonic() - self.archive.seconds
-        self.deaths: dict[tuple[float, ...], int] = {}
+        self.deaths: dict[Key, int] = {}
         self.careful = False
         alone = self.workers == 1
         self.crew: Crew = (
@@ -121,8 +121,8 @@ class Engine:
         gap = self.tolerance * _END_SHARE
         cheap = Task(("end", 0.0, 1.0), (0.0, 1.0), gap_frac=gap)
         if self.given is not None:
-            cheap = replace(cheap, given=self.given[0], grain=self.tolerance * 1e-3)
-            self.archive.facts.append(Fact(0.0, 1.0, np.inf, np.inf, self._inside_cost(self.given[1])))
+            self._batch([Task(("given",), (0.0, 1.0), given=self.given, grain=self.tolerance * 1e-3)])
+            cheap = replace(cheap, start=self._cheapest_known())
         self._batch([cheap, Task(("end", 1.0, 0.0), (1.0, 0.0), gap_frac=gap)])
         if self._use_own_frame():
             return
@@ -145,8 +145,9 @@ class Engine:
             self._batch(spread)
         self.archive.framed = True
 
-    def _inside_cost(self, cost: float) -> float:
-        return self.archive.frame.inside((0.0, cost))[1]
+    def _cheapest_known(self) -> FloatArray | None:
+        known = [v for part in self.archive.slices for v in part.vertices]
+        return min(known, key=lambda v: v.cost).x if known else None
 
     def _first_frame(self) -> Frame:
         """A scale from the coefficients, before the ends are known."""
@@ -163,9 +164,11 @@ class Engine:
         point = wide <= tiny[0] or high <= tiny[1]
         self.archive.use_frame(
             Frame(
-                secure.exposure, wide if wide > tiny[0] else max(1.0, abs(cheap.exposure)),
-                cheap.cost, high if high > tiny[1] else max(1.0, abs(cheap.cost)),
-            )  # fmt: skip
+                secure.exposure,
+                wide if wide > tiny[0] else max(1.0, abs(cheap.exposure)),
+                cheap.cost,
+                high if high > tiny[1] else max(1.0, abs(cheap.cost)),
+            )
         )
         return point
 
@@ -197,7 +200,7 @@ class Engine:
 
     def _refine(self) -> None:
         """Refine until the tolerance is met, nothing is open, or it is time to stop."""
-        busy: dict[tuple[float, ...], Task] = {}
+        busy: dict[Key, Task] = {}
         while not self.stop.now and self.archive.solves < self.most_solves:
             now = self.standing()
             if self.progress is not None:
@@ -220,10 +223,10 @@ class Engine:
                     self._settle(back)
                     self._save()
 
-    def _open(self, now: Standing, busy: dict[tuple[float, ...], Task]) -> Iterable[Task]:
+    def _open(self, now: Standing, busy: dict[Key, Task]) -> Iterable[Task]:
         """Tasks worth giving, worst first; an end whose bound was lost comes before all."""
         for weight, lost in (((0.0, 1.0), "x_max"), ((1.0, 0.0), "c_max")):
-            key = ("lost", *weight)
+            key: Key = ("lost", *weight)
             proved = any((f.wx, f.wc) == weight and getattr(f, lost) == np.inf for f in self.archive.facts)
             if not proved and key not in busy and self.archive.levels.get(key, 0) >= 0:
                 yield Task(key, weight)
@@ -236,7 +239,7 @@ class Engine:
     def _start(self, x_max: float, c_max: float, upper: Curve) -> FloatArray | None:
         return self.archive.start(x_max, c_max, upper)
 
-    def _level(self, key: tuple[float, ...]) -> int:
+    def _level(self, key: Key) -> int:
         return self.archive.levels.get(key, 0)
 
     def _settle(self, back: Outcome) -> None:

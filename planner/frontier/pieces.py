@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.frontier.curve import FLAT, NOTHING, Curve, Piece, hidden_area
-from planner.frontier.tasks import EPSILON, ROOM, Task
+from planner.frontier.tasks import EPSILON, ROOM, Key, Task
 from planner.problem import FloatArray
 
 #: Width of the strip left out where the front jumps, normalised; well above the solver's tolerance.
@@ -17,7 +17,6 @@ STRIP = 1e-7
 SETTLED = 2.5e-7
 #: Factor between the gap of one attempt at a piece and the next.
 _FINER = 1 / 16
-Key = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,11 @@ def open_tasks(
         if level < 0:
             continue
         gap = max(EPSILON, tolerance / 4 * _FINER**level)
-        task = _flat(now.upper, i, key, gap) if _is_flat(piece) else _sloped(pieces[i - 1] if i else None, piece, following, key, gap)
+        task = (
+            _flat(now.upper, i, key, gap)
+            if _is_flat(piece)
+            else _sloped(pieces[i - 1] if i else None, piece, following, key, gap)
+        )
         if task is not None:
             yield _completed(task, now.upper, tolerance, level, start_of)
 
@@ -116,7 +119,9 @@ def _sloped(before: Piece | None, piece: Piece, following: Piece | None, key: Ke
     """
     wide, high = piece.right - piece.left, piece.at_left - piece.at_right
     jumps = following is not None and following.at_left < piece.at_right - STRIP
-    flat = before is not None and before.tag != NOTHING and _is_flat(before) and before.at_right <= piece.at_left + STRIP
+    flat = (
+        before is not None and before.tag != NOTHING and _is_flat(before) and before.at_right <= piece.at_left + STRIP
+    )
     x_max = piece.right - STRIP if jumps else piece.right + ROOM
     c_max = piece.at_left - STRIP if flat else piece.at_left + ROOM
     if c_max <= piece.at_right:

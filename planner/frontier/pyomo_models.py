@@ -48,7 +48,9 @@ class ModelRows:
 
     def _row(self, expression: object) -> tuple[FloatArray, float, float]:
         lower, body, upper = expression.to_bounded_expression()  # type: ignore[attr-defined]
-        vector, constant = linear_vector(body, {id(v): j for j, v in enumerate(self.order)}, len(self.order), "separate")
+        vector, constant = linear_vector(
+            body, {id(v): j for j, v in enumerate(self.order)}, len(self.order), "separate"
+        )
         low = -np.inf if lower is None else pyo.value(lower) - constant
         high = np.inf if upper is None else pyo.value(upper) - constant
         return vector, float(low), float(high)

@@ -101,9 +101,7 @@ def _end(bench: Bench, whole: FloatArray, first: int) -> FloatArray | None:
     return x if better is None else better
 
 
-def _between(
-    bench: Bench, whole: FloatArray, a: Vertex, b: Vertex, upper: Curve | None, grain: float
-) -> Vertex | None:
+def _between(bench: Bench, whole: FloatArray, a: Vertex, b: Vertex, upper: Curve | None, grain: float) -> Vertex | None:
     """The corner furthest below the line from ``a`` to ``b``, if there is one worth having."""
     (e0, c0), (e1, c1) = (bench.frame.inside((v.exposure, v.cost)) for v in (a, b))
     wide, high = e1 - e0, c0 - c1

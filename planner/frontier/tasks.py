@@ -15,6 +15,8 @@ from planner.frontier.slices import Slice, trace_slice
 from planner.problem import FloatArray
 from planner.solve import Attempt, SolverFault, Stop
 
+#: Names a piece: its corners, or a word and numbers.
+Key = tuple[float | str, ...]
 #: What a solve must improve on to count (normalised).
 EPSILON = 2e-8
 #: Rows of the box are this much wider than the points that must stay inside.
@@ -56,7 +58,7 @@ class Task:
         A known solution: only its slice is traced, nothing is minimised over whole numbers.
     """
 
-    key: tuple[float, ...]
+    key: Key
     weight: tuple[float, float]
     x_max: float = np.inf
     c_max: float = np.inf

@@ -70,8 +70,12 @@ def compare(model: Model, tolerance: float, **options: object) -> Front | None:
         y = [x.get(f"y[{j}]", 0.0) for j in range(len(model.y_top))]
         assert all(abs(v - round(v)) < 1e-9 for v in z)
         for coefficients, least in model.rows:
-            assert not any(coefficients) or sum(a * v for a, v in zip(coefficients, [*z, *y], strict=True)) >= least - 1e-6
-        assert sum(a * v for a, v in zip(model.cost, [*z, *y], strict=True)) + 0.5 == pytest.approx(point.cost, abs=1e-6)
+            assert (
+                not any(coefficients) or sum(a * v for a, v in zip(coefficients, [*z, *y], strict=True)) >= least - 1e-6
+            )
+        assert sum(a * v for a, v in zip(model.cost, [*z, *y], strict=True)) + 0.5 == pytest.approx(
+            point.cost, abs=1e-6
+        )
     return front
 
 
