@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
+import zipfile
 from dataclasses import astuple, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +26,10 @@ _FORMAT = 1
 _BEYOND = 1e-6
 #: An attained point must contradict a bound by more than this (normalised) to count as a solver error.
 CONTRADICTION = 5e-7
+
+
+class StateFault(ValueError):
+    """A state file that cannot be gone on from."""
 
 
 @dataclass
@@ -159,17 +165,17 @@ class Archive:
 
         Raises
         ------
-        ValueError
+        StateFault
             If the file is of another model or cannot be read.
         """
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
                 part = dict(held)
             words = json.loads(part["words"].tobytes())
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise ValueError(f"{path} holds no state of a front ({error})") from None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise StateFault(f"{path} holds no state of a front ({error})") from None
         if words.get("format") != _FORMAT or words.get("signature") != signature:
-            raise ValueError(f"{path} is the state of another model: start without resuming, or elsewhere")
+            raise StateFault(f"{path} is the state of another model: start without resuming, or elsewhere")
         vertices = [Vertex(float(e), float(c), x) for (e, c), x in zip(part["corners"], part["x"], strict=True)]
         starts = np.concatenate([[0], np.cumsum(part["lengths"])])
         matrix = csr_array((part["data"], part["indices"], part["indptr"]), shape=tuple(part["shape"]))

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from planner.case import MEASURES
 from planner.faults import Fault, InputError, known_name
+from planner.frontier.archive import StateFault
 from planner.frontier.comparing import comparison
 from planner.frontier.files import frontier_text, write_comparison, write_frontier
 from planner.frontier.portfolio import DEFAULT_THETAS, Traced, trace_frontier
@@ -53,12 +54,7 @@ class FrontierWish:
         for name, problem in problems:
             place = folder / Path(name).stem if len(problems) > 1 else folder
             make_folder(place)
-            with LiveLine(self.quiet) as line:
-                traced = trace_frontier(
-                    problem, measure=self.measure, tolerance=self.tolerance, workers=self.workers, thetas=thetas,
-                    free_firm=self.free_firm, most_points=self.most_points, state=place / STATE, resume=self.resume,
-                    audit=self.audit, scenario=name, note=line.note,
-                )  # fmt: skip
+            traced = self._traced(name, problem, thetas, place)
             found.append(traced)
             codes.append(self._deliver(traced, place, out))
         if len(found) > 1:
@@ -67,6 +63,19 @@ class FrontierWish:
             if not self.quiet and not self.as_json:
                 print_comparison(rows, console_on(out))
         return max(codes, key=lambda code: (code == DEFECT, code))
+
+    def _traced(self, name: str, problem: Problem, thetas: tuple[float, ...], place: Path) -> Traced:
+        with LiveLine(self.quiet) as line:
+            try:
+                return trace_frontier(
+                    problem, measure=self.measure, tolerance=self.tolerance, workers=self.workers, thetas=thetas,
+                    free_firm=self.free_firm, most_points=self.most_points, state=place / STATE, resume=self.resume,
+                    audit=self.audit, scenario=name, note=line.note,
+                )  # fmt: skip
+            except StateFault as fault:
+                raise InputError(
+                    [Fault("--resume", "", str(fault), "a run without --resume, or another --out")]
+                ) from None
 
     def _deliver(self, traced: Traced, place: Path, out: TextIO) -> int:
         code = {"gap_limit": OK, "unverified": DEFECT}.get(traced.frontier.status, STOPPED_WITH_PLAN)

@@ -25,6 +25,7 @@ from planner.solve import Infeasible, NoPlan, Stop
 #: Share of the tolerance that the two ends may be off, relative to their value.
 _END_SHARE = 1 / 50
 _DONE = -1
+_UNBOUNDED = "an objective has no smallest value: bound the variables in it"
 Progress = Callable[[Standing | None, int], None]
 
 
@@ -137,7 +138,7 @@ class Engine:
             spread = [
                 Task(
                     ("spread", k), (0.0, 1.0), x_max=k / self.workers + ROOM, value=upper.at(k / self.workers),
-                    gap=self.tolerance / 4, start=self.archive.start(k / self.workers, np.inf, upper), upper=upper,
+                    gap=self.tolerance / 2, start=self.archive.start(k / self.workers, np.inf, upper), upper=upper,
                     grain=self.tolerance * 1e-3,
                 )
                 for k in range(1, self.workers)
@@ -186,15 +187,27 @@ class Engine:
                 if isinstance(back, Death):
                     todo += self._buried(back)
                     continue
-                self._keep(back)
                 if back.infeasible and back.task.x_max == back.task.c_max == np.inf:
-                    raise Infeasible
+                    self._nothing()
+                self._keep(back)
                 if not back.slices and not self.archive.slices and not self.stop.now:
-                    raise Unbounded("an objective has no smallest value: bound the variables in it")
+                    raise Unbounded(_UNBOUNDED)
             if self.stop.now:
                 break
         if self.stop.now and not self.archive.slices:
             raise NoPlan(self.stop.interrupted)
+
+    def _nothing(self) -> None:
+        """Tell a model without solutions from one whose objective has no smallest value."""
+        while self.crew.free() < self.crew.size:
+            self.crew.collect()
+        self._give(Task(("any",), (0.0, 0.0)))
+        back: list[Outcome | Death] = []
+        while not back:
+            back = self.crew.collect()
+        if isinstance(back[0], Outcome) and not back[0].infeasible:
+            raise Unbounded(_UNBOUNDED)
+        raise Infeasible
 
     # -- pieces ---------------------------------------------------------------------------
 
@@ -214,7 +227,10 @@ class Engine:
                 self._give(task)
             if not busy:
                 return
-            for back in self.crew.collect():
+            back_now: list[Outcome | Death] = []
+            while not back_now and not self.stop.now:
+                back_now = self.crew.collect()
+            for back in back_now:
                 busy.pop(back.task.key, None)
                 if isinstance(back, Death):
                     self._buried(back)

@@ -16,7 +16,7 @@ STRIP = 1e-7
 #: A piece that hides less than this (normalised, across the piece) is settled.
 SETTLED = 2.5e-7
 #: Factor between the gap of one attempt at a piece and the next.
-_FINER = 1 / 16
+_FINER = 1 / 4
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def open_tasks(
         level = level_of(key)
         if level < 0:
             continue
-        gap = max(EPSILON, tolerance / 4 * _FINER**level)
+        gap = max(EPSILON, tolerance / 2 * _FINER**level)
         task = (
             _flat(now.upper, i, key, gap)
             if _is_flat(piece)

@@ -28,6 +28,7 @@ from planner.solve import Stop
 #: Uncovered share that whole containers may add to that of the relaxed front.
 WHOLE_SHARE = 0.005
 _SEVERAL = 4
+_TRACE_SHARE = 0.7
 DEFAULT_THETAS = tuple(round(0.1 * k, 1) for k in range(11))
 
 
@@ -178,12 +179,15 @@ def _traced(
         if now is not None:
             note(f"tracing the front: {now.uncovered_frac:.2%} uncovered after {solves} solves")
 
+    # Tracing may use most of the time, but the plans along the front need some too.
+    own = Stop(stop.left_s() * _TRACE_SHARE)
     engine = Engine(
-        campus.two, tolerance, stop, workers, campus.problem.case.solver.seed, audit, state, resume, given, False,
+        campus.two, tolerance, own, workers, campus.problem.case.solver.seed, audit, state, resume, given, False,
         progress=progress,
     )  # fmt: skip
     archive = engine.run()
-    return front_of(archive, tolerance, stop.now, {})
+    stop.interrupted |= own.interrupted
+    return front_of(archive, tolerance, own.now, {})
 
 
 class _Walk:
@@ -254,12 +258,15 @@ class _Walk:
     def uncovered_frac(self) -> float:
         """Share of the rectangle between the whole-container ends that may hide a better plan."""
         curve, lower, top = self._step()
-        area = float(hidden_area(curve, lower, top).sum())
         corners = self.corners()
-        rectangle = (corners[-1][0] - corners[0][0]) * (top - corners[-1][1])
-        if rectangle <= 0:
+        ends = [self.front.archive.frame.inside((p.exposure, p.cost)) for p in self.front.points]
+        wide = max(corners[-1][0], ends[-1][0]) - min(corners[0][0], ends[0][0])
+        top = max(top, ends[0][1])
+        high = top - min(corners[-1][1], ends[-1][1])
+        if len(ends) == 1 and len(corners) == 1:
             return 0.0
-        return min(1.0, area / rectangle)
+        area = float(hidden_area(curve, lower, top).sum())
+        return min(1.0, area / (wide * high)) if wide * high > 0 else 1.0
 
     def _worst(self, count: int) -> list[float]:
         """Exposures in the middle of the stretches that hide most."""

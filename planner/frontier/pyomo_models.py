@@ -47,7 +47,9 @@ class ModelRows:
         return matrix, np.array([row[1] for row in found]), np.array([row[2] for row in found]), names
 
     def _row(self, expression: object) -> tuple[FloatArray, float, float]:
-        lower, body, upper = expression.to_bounded_expression()  # type: ignore[attr-defined]
+        row = pyo.Constraint(expr=expression)
+        row.construct()
+        lower, body, upper = row.lower, row.body, row.upper
         vector, constant = linear_vector(
             body, {id(v): j for j, v in enumerate(self.order)}, len(self.order), "separate"
         )

@@ -41,7 +41,8 @@ BREAK_EVEN_WORDS = (
 
 def gathered(
     campus: Campus, front: Front, made: Sequence[Plan], bound_musd: float, thetas: Sequence[float],
-    uncovered_whole_frac: float, tolerance: float, free_firm: bool, scenario: str, stop: Stop, timing_s: dict[str, float],
+    uncovered_whole_frac: float, tolerance: float, free_firm: bool, scenario: str, stop: Stop,
+    timing_s: dict[str, float],
 ) -> tuple[Frontier, tuple[Plan, ...]]:  # fmt: skip
     """Put everything together; the plans come back in the order of the points."""
     measure, problem = campus.measure, campus.problem
