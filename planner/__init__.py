@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planner.explain import Explanation, explain_plan
+    from planner.frontier.portfolio import trace_frontier
+    from planner.frontier.results import Frontier
     from planner.inputs import InputError, load_case
     from planner.model.build import build_model
     from planner.pipeline import plan
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Explanation",
+    "Frontier",
     "Infeasible",
     "InputError",
     "NoPlan",
@@ -38,10 +41,12 @@ __all__ = [
     "explain_plan",
     "load_case",
     "plan",
+    "trace_frontier",
 ]
 
 _HOME = {
     "Explanation": "planner.explain.answers",
+    "Frontier": "planner.frontier.results",
     "Infeasible": "planner.solve",
     "InputError": "planner.inputs",
     "NoPlan": "planner.solve",
@@ -51,6 +56,7 @@ _HOME = {
     "explain_plan": "planner.explain.board",
     "load_case": "planner.inputs",
     "plan": "planner.pipeline",
+    "trace_frontier": "planner.frontier.portfolio",
 }
 
 

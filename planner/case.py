@@ -329,6 +329,15 @@ class Supply(Part):
     scale_frac: Annotated[float, Field(ge=0, le=100)]
 
 
+class Security(Part):
+    """How much exposure to China is worth avoiding, and what a cut-off of its exports would cost."""
+
+    theta: Frac
+    measure: Measure
+    replacement_usd_per_kwh: Annotated[float, Field(ge=0, le=100_000)]
+    wait_months: Annotated[float, Field(ge=0, le=240)]
+
+
 class Solver(Part):
     """How exact, how long."""
 
@@ -360,5 +369,6 @@ class Case(Part):
     exposure_limits: dict[Measure, ExposureLimit]
     offers: OfferChoice
     supply: Supply
+    security: Security
     solver: Solver
     tables: dict[Name, str]

@@ -166,6 +166,58 @@ def explain(
 
 
 @app.command()
+def frontier(
+    case: CaseArgument,
+    measure: Annotated[str, typer.Option("--measure", help="Exposure measure, such as cell or value.")] = "cell",
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Share of the area between the ends that may stay uncovered.")
+    ] = 0.01,
+    workers: Annotated[int, typer.Option("--workers", help="Processes, each with one solver thread.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: out/<case>-frontier.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from what --out holds of an earlier run.")] = False,
+    theta: Annotated[
+        str | None, typer.Option("--theta", metavar="0,0.5,1", help="Weights of security to report.")
+    ] = None,
+    free_firm: Annotated[
+        bool, typer.Option("--free-firm", help="Let generators and firm contracts change along the front.")
+    ] = False,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", help="YAML laid over the case; repeat to compare fronts.")
+    ] = None,
+    points: Annotated[int, typer.Option("--points", help="Whole-container plans at most.")] = 150,
+    set_: SetOption = None,
+    gap: Annotated[float | None, typer.Option("--gap", help="Gap of the cheapest plan, as a fraction.")] = None,
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Solve every piece twice, replay every outage.")] = False,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Trace what each step away from China costs, with a certificate.
+
+    Written as frontier.json, frontier.csv, a plan per point, and pictures. Every finished piece is kept.
+    """
+
+    def work(stream: TextIO) -> int:
+        from planner.frontier.command import FrontierWish
+        from planner.solve import Infeasible, NoPlan
+
+        wish = FrontierWish(
+            case, set_ or [], measure, tolerance, workers, out, resume, theta, free_firm, scenario or [], points, gap,
+            time_limit, audit, json_, quiet,
+        )  # fmt: skip
+        try:
+            return wish.carry_out(stream)
+        except Infeasible:
+            say(f"Infeasible: no plan keeps every rule. 'planner plan {case}' names the rules that clash.")
+            return _reply(stream, json_, INFEASIBLE, {"case": case, "status": "infeasible"})
+        except NoPlan as stop:
+            say(f"No front: {stop}. A longer --time-limit may help.")
+            return _reply(stream, json_, STOPPED, {"status": "no_plan", "reason": str(stop)})
+
+    raise typer.Exit(_run(work, json_))
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner plan or frontier wrote.")],
     quiet: QuietOption = False,

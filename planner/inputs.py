@@ -35,7 +35,7 @@ from planner.profiles import Profiles, Series
 from planner.quotechecks import quote_faults
 from planner.quotes import Quote, QuoteBook, file_quotes, inline_quotes
 from planner.reading import read_standard_input
-from planner.shipped import case_path, data_dir
+from planner.shipped import case_path, data_dir, scenario_path
 from planner.tablefiles import CLASSES, RowSets, lay_own_rows, read_table, read_tables
 from planner.units import month_text
 
@@ -50,6 +50,7 @@ def load_case(
     overrides: Sequence[str] = (),
     tables_dir: str | Path | None = None,
     quotes_as_of: int | None = None,
+    scenario: str | Path | None = None,
 ) -> Problem:
     """Read a case, the tables and the profiles, and check everything at once.
 
@@ -65,6 +66,9 @@ def load_case(
     quotes_as_of
         Month index at which own quotes must still hold, or they are faults; -1 is the case's decision.
         None refuses no quote here: a plan simply cannot order after ``valid_until``.
+    scenario
+        YAML file laid over the case before the overrides: a path, or the name of a file of
+        ``cases/scenarios``.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def load_case(
     """
     faults: list[Fault] = []
     folders = _Folders.of(tables_dir)
-    raw = _raw_case(path, overrides, folders, faults)
+    raw = _raw_case(path, overrides, folders, faults, scenario)
     tables = read_tables(folders.tables, folders.shown, faults)
     case = validate(raw) if raw.usable else None
     faults.extend(raw.faults)
@@ -86,14 +90,17 @@ def load_case(
         raise InputError(faults)
     as_of = case.timeline.decision if quotes_as_of == -1 else quotes_as_of
     problem = _Assembly(case, raw, tables, folders, faults, as_of).problem()
-    return replace(problem, asked=_asked(path, overrides))
+    return replace(problem, asked=_asked(path, overrides, scenario))
 
 
-def _asked(path: str | Path, overrides: Sequence[str]) -> dict[str, object]:
+def _asked(path: str | Path, overrides: Sequence[str], scenario: str | Path | None) -> dict[str, object]:
     """Name a case so that it is found again from another folder: a shipped one by name, a file by its whole path."""
-    file = case_path(path)
-    own = file == Path(path)
-    return {"case": str(file.resolve()) if own else str(path), "overrides": list(overrides)}
+    overlay = None if scenario is None else _lasting(scenario, scenario_path(scenario))
+    return {"case": _lasting(path, case_path(path)), "overrides": list(overrides), "scenario": overlay}
+
+
+def _lasting(name: str | Path, file: Path) -> str:
+    return str(file.resolve()) if file == Path(name) else str(name)
 
 
 def case_schema() -> dict[str, Any]:
@@ -133,7 +140,13 @@ class _Folders:
         return cls(tables, name, defaults, profiles)
 
 
-def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, faults: list[Fault]) -> RawCase:
+def _raw_case(
+    path: str | Path,
+    overrides: Sequence[str],
+    folders: _Folders,
+    faults: list[Fault],
+    scenario: str | Path | None = None,
+) -> RawCase:
     """Return the merged case before validation; not ``usable`` when a file could not be read."""
     file = case_path(path)
     name = (str(path) or ".") if file == Path(path) else f"cases/{file.name}"
@@ -146,6 +159,9 @@ def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, fau
     lay_defaults(raw, list(rows.values()), "data/defaults.csv", folders.defaults.parent)
     if str(path) != STANDARD_INPUT or given is not None:
         lay_files(raw, file, name, given)
+    if scenario is not None:
+        overlay = scenario_path(scenario)
+        lay_files(raw, overlay, str(scenario) if overlay == Path(scenario) else f"cases/scenarios/{overlay.name}")
     raw.usable = not raw.faults and not faults
     if not raw.usable:
         return raw

@@ -69,11 +69,30 @@ def plan(
     c = Coefficients(problem)
     search = Search(c, stop, gap, problem.case.solver.seed, progress, note)
     solution = search.run(known_rows)
-    found = _gather(c, search, solution, gap)
     note("verifying")
+    return judged(search, solution, gap, audit=audit, began=began)
+
+
+def judged(search: Search, solution: Solution, gap_frac: float, *, audit: bool = False, began: float) -> Plan:
+    """Decode a solution, replay it and judge it.
+
+    Parameters
+    ----------
+    search
+        That found the solution.
+    solution
+        Its best plan.
+    gap_frac
+        Gap that was asked for.
+    audit
+        Replay every outage window, not only the tightest.
+    began
+        ``time.perf_counter()`` when the work began.
+    """
+    found = _gather(search.c, search, solution, gap_frac)
     at = time.perf_counter()
-    with stop.catching_interrupt():  # Ctrl-C now must not lose the plan
-        verdict = verify(problem, found, audit=audit)
+    with search.stop.catching_interrupt():  # Ctrl-C now must not lose the plan
+        verdict = verify(search.c.problem, found, audit=audit)
     timing = found.timing_s | {"verification": time.perf_counter() - at, "total": time.perf_counter() - began}
     status = found.status if verdict.passed else "unverified"
     return found.model_copy(update={"verification": verdict, "timing_s": timing, "status": status})

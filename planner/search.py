@@ -13,7 +13,7 @@ Every dual bound counts; every kept solution is checked against all outage rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -104,6 +104,8 @@ class Search:
     timing_s: dict[str, float] = field(default_factory=dict)
     rules: frozenset[str] = frozenset(RULES)
     site_open: bool = False
+    #: (offer, period label) -> containers that are bought whatever they cost.
+    held: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def run(self, known_rows: tuple[RowKey, ...] = ()) -> Solution:
         """Solve the problem.
@@ -131,6 +133,7 @@ class Search:
         rows = [key[name] for name in self.compiled.row_names if name in key]
         self.columns = Columns.of(self.model, self.c, self.compiled)
         self.outages = OutageRows(self.c, self.columns, self.compiled, rows, with_outages)
+        self._hold()
         self.timing_s["build"] = time.perf_counter() - began
 
     def relaxed_plan(self, allowance: int | None = None) -> Attempt:
@@ -141,6 +144,29 @@ class Search:
         self.outages.allowance = allowance
         bound = self._relax().bound
         return self._rough(bound)
+
+    def _hold(self) -> None:
+        """Fix what is held."""
+        for key, count in self.held.items():
+            j = self.compiled.index(self.model.containers[key])
+            self.compiled.lower[j] = self.compiled.upper[j] = count
+
+    def whole_plan(self, x: FloatArray, gap_frac: float) -> Attempt | None:
+        """Whole containers and placements near a fractional plan, every outage row kept; None if none is found.
+
+        The binaries of the purchase are those of ``x``.
+        """
+        self.site_open = True
+        return self._whole(x, gap_frac)
+
+    def purchase_binary(self) -> NDArray[np.bool_]:
+        """The whole-number columns of the purchase alone: no container counts, nothing of the site."""
+        return self._purchase()
+
+    def without_site(self) -> Compiled:
+        """The compiled problem without the rows of the site."""
+        names = [name.split("[")[0] for name in self.compiled.row_names]
+        return self.compiled.with_rows(np.array([name not in _SITE_FAMILIES for name in names]))
 
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""

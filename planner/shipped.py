@@ -53,3 +53,18 @@ def case_path(name_or_path: str | Path) -> Path:
         if shipped.suffix in (".yaml", ".yml") and shipped.is_file():
             return shipped
     return path
+
+
+def scenario_path(name_or_path: str | Path) -> Path:
+    """Path of a scenario file, looked up in ``cases/scenarios`` when it does not exist."""
+    path = Path(name_or_path)
+    try:
+        if path.exists() or path.is_absolute() or path.name != str(path):
+            return path
+    except (OSError, ValueError):
+        return path
+    for name in (path.name, f"{path.name}.yaml"):
+        shipped = cases_dir() / "scenarios" / name
+        if shipped.suffix in (".yaml", ".yml") and shipped.is_file():
+            return shipped
+    return path

@@ -238,6 +238,20 @@ class Run:
         )
         self._check(status, "addRows")
 
+    def set_cost(self, cost: FloatArray) -> None:
+        """Replace the objective of the loaded problem, keeping the basis."""
+        every = np.arange(len(cost), dtype=np.int32)
+        self._check(self.highs.changeColsCost(len(cost), every, cost), "changeColsCost")
+
+    def set_row(self, row: int, lower: float, upper: float) -> None:
+        """Replace the two sides of one row of the loaded problem, keeping the basis."""
+        self._check(self.highs.changeRowBounds(row, lower, upper), "changeRowBounds")
+
+    def set_bounds(self, columns: NDArray[np.int64], lower: FloatArray, upper: FloatArray) -> None:
+        """Replace the bounds of some columns of the loaded problem, keeping the basis."""
+        at = columns.astype(np.int32)
+        self._check(self.highs.changeColsBounds(len(at), at, lower, upper), "changeColsBounds")
+
     def solve(
         self,
         gap_frac: float = 0.0,
@@ -250,6 +264,7 @@ class Run:
         """Run HiGHS on what is loaded.
 
         ``after_stop`` gives a last short run its own time; a solution at ``goal`` or below is good enough.
+        ``abs_gap`` is in units of the objective.
         """
         h = self.highs
         limit = self.stop.left_s() if time_limit_s is None else min(time_limit_s, self.stop.left_s())

@@ -120,6 +120,7 @@ CASE: dict[str, Any] = {
     "exposure_limits": {"cell": {"max_frac": 2.0, "per_period": False}, "value": {"max_frac": 2.0, "per_period": True}},
     "offers": {"use": None, "exclude": [], "mode": "add", "own": [], "file": None},
     "supply": {"scale_frac": 1.0},
+    "security": {"theta": 0.0, "measure": "cell", "replacement_usd_per_kwh": 110.0, "wait_months": 13.0},
     "solver": {"gap_frac": 0.01, "time_limit_s": 60.0, "seed": 1},
     "tables": {},
 }  # fmt: skip

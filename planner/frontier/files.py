@@ -1,0 +1,82 @@
+"""A front as files: ``frontier.json``, ``frontier.csv``, the plan of every point, and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from planner.frontier.pictures import static_pictures
+from planner.frontier.portfolio import Traced
+from planner.frontier.results import Frontier, FrontierPoint
+from planner.writing import json_text
+
+PLANS = "plans"
+
+
+def frontier_text(frontier: Frontier) -> str:
+    """``frontier.json`` as text: strict JSON."""
+    return json.dumps(frontier.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_frontier(traced: Traced, folder: Path) -> None:
+    """Write every file of a front, replacing those of an earlier run; ``frontier.json`` last.
+
+    Parameters
+    ----------
+    traced
+        From ``planner.trace_frontier``.
+    folder
+        Made if it is missing.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
+    try:
+        for point, plan in zip(traced.frontier.points, traced.plans, strict=True):
+            place = work / point.plan
+            place.parent.mkdir(parents=True)
+            place.write_text(json_text(plan), encoding="utf-8")
+        (work / "frontier.csv").write_text(_csv(traced.frontier.points), encoding="utf-8")
+        for name, picture in static_pictures([traced]).items():
+            (work / f"{name}.svg").write_text(picture, encoding="utf-8")
+        (work / "frontier.json").write_text(frontier_text(traced.frontier), encoding="utf-8")
+        if (folder / PLANS).exists():
+            os.replace(folder / PLANS, work / "old")
+        os.replace(work / PLANS, folder / PLANS)
+        for file in sorted(work.glob("*.*"), key=lambda p: p.suffix == ".json"):
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _csv(points: Sequence[FrontierPoint]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(FrontierPoint.model_fields)
+    for point in points:
+        writer.writerow("" if v is None else v for v in point.model_dump().values())
+    return text.getvalue()
+
+
+def write_comparison(rows: Sequence[dict[str, object]], traced: Sequence[Traced], folder: Path) -> None:
+    """Write ``comparison.csv``, ``comparison.json`` and one picture of several fronts."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([{k: "" if v is None else v for k, v in row.items()} for row in rows])
+    contents = {"comparison.csv": text.getvalue(), "comparison.svg": static_pictures(traced)["front"]}
+    contents["comparison.json"] = json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, content in contents.items():
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=f".{name}.", delete=False, encoding="utf-8") as file:
+            file.write(content)
+        os.replace(file.name, folder / name)

@@ -1,0 +1,159 @@
+"""Whole-container plans along a traced front, each replayed and judged.
+
+A point of the relaxed front gives the binaries and an exposure limit; containers and placements are
+then made whole. What no plan could cost less than at its exposure is known from the front.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from planner.frontier.campus import Campus, Held, exposure_vectors, limited, prepared
+from planner.model.reliability import RowKey
+from planner.pipeline import judged
+from planner.problem import FloatArray, Problem
+from planner.results import Plan
+from planner.search import DoesNotFit, Search, Solution
+from planner.solve import Infeasible, NoPlan, SolverFault, Stop
+
+_CAP = "exposure_cap"
+#: Room that a plan's exposure has above the point it was made for.
+_ROOM_FRAC = 1e-9
+_ROUNDING_GAP = 5e-4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A plan to be made: exposure limit, fractional solution there, and what is proved about the cost."""
+
+    exposure_frac: float
+    x: FloatArray
+    bound_musd: float
+
+
+@dataclass
+class Maker:
+    """Makes whole plans for one front; each worker process has its own."""
+
+    problem: Problem
+    measure: str
+    held: Held
+    rows: tuple[RowKey, ...]
+    time_limit_s: float
+    audit: bool
+    campus: Campus = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stop = Stop(self.time_limit_s)
+        self.campus = prepared(self.problem, self.measure, self.held, known_rows=self.rows, stop=self.stop)
+        search = self.campus.search
+        vectors = exposure_vectors(search, self.measure)
+        none = np.full(len(vectors), -np.inf)
+        names = [f"{_CAP}[{i}]" for i in range(len(vectors))]
+        search.compiled.add_rows(csr_array(np.array(vectors)), none, -none, names)
+
+    def make(self, wanted: Wanted) -> tuple[Plan | None, bool]:
+        """Return the plan (None if none was found), and whether the quick way was enough."""
+        began = time.perf_counter()
+        search = self.campus.search
+        problem = limited(self.campus.problem, self.measure, wanted.exposure_frac * (1 + _ROOM_FRAC) + _ROOM_FRAC)
+        cap = problem.case.exposure_limits[self.measure].max_frac  # type: ignore[index]
+        for i, name in enumerate(search.compiled.row_names):
+            if name.startswith(_CAP):
+                search.compiled.row_upper[i] = cap
+        try:
+            attempt = search.whole_plan(self.campus.columns(wanted.x), _ROUNDING_GAP)
+        except (Infeasible, NoPlan, SolverFault):
+            attempt = None
+        if attempt is None or attempt.x is None:
+            return self._slowly(problem, wanted, began), False
+        solution = Solution(
+            attempt.x, attempt.objective, min(wanted.bound_musd, attempt.objective), self.campus.columns(wanted.x),
+            {}, tuple(search.outages.rows), False, len(search.compiled.row_lower), len(search.compiled.cost),
+        )  # fmt: skip
+        return self._judged(search, problem, solution, began), True
+
+    def _slowly(self, problem: Problem, wanted: Wanted, began: float) -> Plan | None:
+        """The whole search under the exposure limit, sites and all."""
+        case = self.problem.case
+        search = Search(copy.copy(self.campus.search.c), self.stop, case.solver.gap_frac, case.solver.seed)
+        search.held = self.held
+        search.c.problem = problem
+        try:
+            solution = search.run(self.rows)
+        except (Infeasible, NoPlan, DoesNotFit, SolverFault):
+            return None
+        return self._judged(search, problem, solution, began)
+
+    def _judged(self, search: Search, problem: Problem, solution: Solution, began: float) -> Plan:
+        """Judge under the limit; the coefficients stay, only the limit differs."""
+        seen = copy.copy(search)
+        seen.c = copy.copy(search.c)
+        seen.c.problem = problem
+        return judged(seen, solution, problem.case.solver.gap_frac, audit=self.audit, began=began)
+
+
+_MAKER: list[Maker] = []
+
+
+def _prepare(terms: tuple[Problem, str, Held, tuple[RowKey, ...], float, bool]) -> None:
+    import signal  # noqa: PLC0415 - only in a worker process
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _MAKER[:] = [Maker(*terms)]
+
+
+def _make(wanted: Wanted) -> tuple[Plan | None, bool]:
+    return _MAKER[0].make(wanted)
+
+
+class Makers:
+    """One maker, or several in processes of their own."""
+
+    def __init__(self, terms: tuple[Problem, str, Held, tuple[RowKey, ...], float, bool], workers: int) -> None:
+        self.terms, self.workers = terms, workers
+        self.here: Maker | None = None
+        self.pool: ProcessPoolExecutor | None = None
+        if workers > 1:
+            context = get_context("spawn")
+            self.pool = ProcessPoolExecutor(workers, context, _prepare, (terms,))
+
+    def make(self, wanted: Sequence[Wanted], stop: Stop) -> list[tuple[Plan | None, bool]]:
+        """Make plans; a pool that broke is replaced by this process."""
+        if self.pool is not None:
+            try:
+                return list(self.pool.map(_make, wanted))
+            except BrokenProcessPool:
+                self.pool = None
+        if self.here is None:
+            self.here = Maker(*self.terms)
+        made: list[tuple[Plan | None, bool]] = []
+        for one in wanted:
+            made.append((None, True) if stop.now else self.here.make(one))
+        return made
+
+    def close(self) -> None:
+        """End the processes."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def whole_steps(plans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Undominated (exposure, cost) pairs in order."""
+    kept: list[tuple[float, float]] = []
+    for e, c in sorted(plans):
+        if not kept or c < kept[-1][1]:
+            kept.append((e, c))
+    return kept
+
+
+Note = Callable[[str], None]
