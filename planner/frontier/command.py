@@ -15,8 +15,8 @@ from planner.frontier.files import frontier_text, write_comparison, write_fronti
 from planner.frontier.portfolio import DEFAULT_THETAS, Traced, trace_frontier
 from planner.frontier.tables import print_comparison, print_frontier
 from planner.inputs import load_case
-from planner.report import write_report
 from planner.problem import Problem
+from planner.report import write_report
 from planner.terminal import LiveLine, console_on, say
 from planner.writing import make_folder, out_fault
 
