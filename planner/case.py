@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from planner.catalogue import Chemistry, Frac, Host, Name, NonNeg, Pos
+from planner.changes import Futures
 from planner.units import Month, month_text
 
 MAX_SERVICE_H = 336.0
@@ -346,5 +347,6 @@ class Case(Part):
     exposure_limits: dict[Measure, ExposureLimit]
     offers: OfferChoice
     supply: Supply
+    futures: Futures
     solver: Solver
     tables: dict[Name, str]

@@ -20,6 +20,10 @@ Chemistry = Literal[
     "lfp", "nmc", "nca", "sodium_ion", "zinc", "iron_flow", "vanadium_flow", "iron_air",
     "second_life", "thermal", "hydrogen", "caes", "gravity", "none",
 ]  # fmt: skip
+#: Entity flags of an offer; the cut-offs are set by the futures of a case, not by the tables.
+FlagName = Literal[
+    "pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control", "cut_off_ordered", "cut_off_delivered",
+]  # fmt: skip
 Kind = Literal["storage", "generator", "firm_contract"]
 Evidence = Literal["none", "unit_test", "lsft"]
 Maturity = Literal["proven", "early", "pilot"]
@@ -159,7 +163,7 @@ class OfferFlagRow(Row):
     table: ClassVar[str] = "offer_flags"
     key: ClassVar[tuple[str, ...]] = ("offer", "flag")
     offer: Name
-    flag: Literal["pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control"]
+    flag: FlagName
     status: Status
     since: OptMonth = None
     reason: Text
@@ -277,7 +281,7 @@ class BanRow(Row):
     key: ClassVar[tuple[str, ...]] = ("ban", "buyer")
     ban: Name
     buyer: Literal["hyperscaler", "utility", "defence"]
-    flag: Literal["pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control"]
+    flag: FlagName
     since: Month
     clock: Literal["order", "delivery"]
 

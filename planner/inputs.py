@@ -22,12 +22,14 @@ from planner.casefile import (
     files_of,
     lay_defaults,
     lay_files,
+    lay_scenario,
     same_month_twice,
     validate,
 )  # fmt: skip
 from planner.catalogue import Row
 from planner.crosschecks import cross_faults
 from planner.faults import Fault, InputError, closest, one_of, shown
+from planner.futures import Future, changed_case
 from planner.offerbook import Known, OfferRows, gather, join
 from planner.periods import TimelineError, lay_periods
 from planner.problem import FloatArray, Offer, Period, Problem, Tables
@@ -40,7 +42,12 @@ from planner.units import month_text
 __all__ = ["Fault", "InputError", "case_schema", "load_case"]
 
 
-def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str | Path | None = None) -> Problem:
+def load_case(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    tables_dir: str | Path | None = None,
+    scenarios: Sequence[str | Path] = (),
+) -> Problem:
     """Read a case, the tables and the profiles, and check everything at once.
 
     Parameters
@@ -52,6 +59,8 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     tables_dir
         Folder with the tables; the shipped one if None. Profiles and defaults that it
         does not hold are taken from the shipped one.
+    scenarios
+        Overlays laid over the case in this order, below ``overrides``: files, or names of ``cases/scenarios``.
 
     Returns
     -------
@@ -65,7 +74,7 @@ def load_case(path: str | Path, overrides: Sequence[str] = (), tables_dir: str |
     """
     faults: list[Fault] = []
     folders = _Folders.of(tables_dir)
-    raw = _raw_case(path, overrides, folders, faults)
+    raw = _raw_case(path, overrides, scenarios, folders, faults)
     tables = read_tables(folders.tables, folders.shown, faults)
     case = validate(raw) if raw.usable else None
     faults.extend(raw.faults)
@@ -111,7 +120,13 @@ class _Folders:
         return cls(tables, name, defaults, profiles)
 
 
-def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, faults: list[Fault]) -> RawCase:
+def _raw_case(
+    path: str | Path,
+    overrides: Sequence[str],
+    scenarios: Sequence[str | Path],
+    folders: _Folders,
+    faults: list[Fault],
+) -> RawCase:
     """Return the merged case before validation; not ``usable`` when a file could not be read."""
     file = case_path(path)
     name = (str(path) or ".") if file == Path(path) else f"cases/{file.name}"
@@ -119,6 +134,8 @@ def _raw_case(path: str | Path, overrides: Sequence[str], folders: _Folders, fau
     rows = cast("dict[Any, DefaultRow]", read_table(DefaultRow, folders.defaults, "data/defaults.csv", faults))
     lay_defaults(raw, list(rows.values()), "data/defaults.csv", folders.defaults.parent)
     lay_files(raw, file, name)
+    for scenario in scenarios:
+        lay_scenario(raw, scenario)
     raw.usable = not raw.faults and not faults
     if not raw.usable:
         return raw
@@ -139,17 +156,20 @@ class _Assembly:
     faults: list[Fault]
 
     def problem(self) -> Problem:
+        self.case = changed_case(self.case)
         self.faults.extend(same_month_twice(self.raw, self.case))
         files = {path: (file, self._shown(path)) for path, file in files_of(self.raw, self.case).items()}
         own = {path[1]: file for path, file in files.items() if path[0] == "tables"}
         lay_own_rows(self.tables, own, self.raw.main.file, self.faults)
+        future = Future(self.case, self.tables, self._fault)
+        future.change_tables()
         tables_broken = bool(self.faults)
         quotes = self._quotes(files.get(("offers", "file")))
         series = Profiles(self.folders.profiles, files, self.raw.main.file, self.faults).read(self.case)
         periods = self._periods()
         if tables_broken:
             raise InputError(self.faults)
-        book, offers = self._offers(quotes)
+        book, offers = self._offers(quotes, future)
         selected = self._select(book, offers, [name for name in book if book[name].own])
         tables = Tables(**{n: tuple(self.tables[n].values()) for n in Tables.__dataclass_fields__})  # type: ignore[arg-type]
         self.faults.extend(cross_faults(self.case, self.raw, tables, selected))
@@ -176,13 +196,14 @@ class _Assembly:
             self._fault(error.key, error.found, error.allowed)
         return ()
 
-    def _offers(self, quotes: Sequence[Quote]) -> tuple[dict[str, OfferRows], dict[str, Offer]]:
+    def _offers(self, quotes: Sequence[Quote], future: Future) -> tuple[dict[str, OfferRows], dict[str, Offer]]:
         """Every offer, shipped and own, that is free of faults."""
         book = gather(self.tables, self.folders.shown)
         QuoteBook(book, month_text(self.case.timeline.decision), self.faults).lay(quotes)
+        withdrawn = future.change_offers(book)
         known = Known.of(self.tables, self.case.policy.component_table, self.case.reliability.duty)
         joined = {name: join(rows, known, self.faults) for name, rows in book.items() if self._head_known(rows)}
-        return book, {name: offer for name, offer in joined.items() if offer is not None}
+        return book, {name: offer for name, offer in joined.items() if offer is not None and name not in withdrawn}
 
     def _head_known(self, rows: OfferRows) -> bool:
         """Whether the head row could be read; a broken one of an own offer has its faults already."""
