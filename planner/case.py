@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from planner.catalogue import Chemistry, Frac, Host, Name, NonNeg, Pos
-from planner.changes import Futures
+from planner.changes import Committed, Futures
 from planner.units import Month, month_text
 
 MAX_SERVICE_H = 336.0
@@ -348,5 +348,6 @@ class Case(Part):
     offers: OfferChoice
     supply: Supply
     futures: Futures
+    committed: Committed
     solver: Solver
     tables: dict[Name, str]

@@ -1,4 +1,4 @@
-"""What a future may change, as case keys: the schema of the section ``futures``.
+"""What a future may change, and what is signed already: the sections ``futures`` and ``committed`` of a case.
 
 Every change has a name, so that overlays add to each other, and says where its numbers come
 from. ``planner.futures`` applies them to the tables, before the model or the verifier see any.
@@ -148,3 +148,27 @@ class Futures(BaseModel):
     lithium: dict[Name, LithiumChange]
     costs: dict[Name, CostChange]
     load: dict[Name, LoadChange]
+
+
+class SignedOrder(BaseModel):
+    """Whole containers of an offer signed for the delivery period that starts in a month."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    offer: Name
+    delivery: Month
+    containers: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Committed(BaseModel):
+    """Orders that are signed already.
+
+    Orders that must be signed before ``until`` are those listed and no others; later ones are free.
+    Signed orders are taken as far as their factories still deliver to this buyer; what a cut-off
+    stops is lost. ``until: null`` switches the section off.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    until: Month | None
+    orders: Annotated[tuple[SignedOrder, ...], Field(max_length=2000)]

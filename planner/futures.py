@@ -285,13 +285,14 @@ def _new_value(rows: OfferRows, field: str) -> OfferValueRow:
     unit = "months" if field.endswith("_months") else "frac"
     head = cast(OfferRow, rows.head)
     return OfferValueRow(
-        offer=head.offer, field=field, value=0.0, unit=unit, source="default of zero", date=head.date, confidence="assumption"
+        offer=head.offer, field=field, value=0.0, unit=unit, source="default of zero", date=head.date,
+        confidence="assumption",
     )  # fmt: skip
 
 
 def _yearly(rows: Iterable[Row], column: str, first: int) -> Iterator[tuple[Row, int, float]]:
     """Row, year and value of a series in every year, so that a step at ``first`` stays a step."""
-    series = sorted(rows, key=lambda r: _year(r))
+    series = sorted(rows, key=_year)
     years = [_year(r) for r in series]
     for year in range(years[0], max(years[-1], first) + 1) if years else ():
         base = next(r for r in reversed(series) if _year(r) <= year)
