@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from planner.problem import Problem
     from planner.results import Plan
     from planner.solve import Infeasible, NoPlan
+    from planner.study.engine import run_study
 
     __version__: str
 
@@ -35,6 +36,7 @@ __all__ = [
     "build_model",
     "load_case",
     "plan",
+    "run_study",
 ]
 
 _HOME = {
@@ -46,6 +48,7 @@ _HOME = {
     "build_model": "planner.model.build",
     "load_case": "planner.inputs",
     "plan": "planner.pipeline",
+    "run_study": "planner.study.engine",
 }
 
 

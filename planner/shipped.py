@@ -81,3 +81,8 @@ def case_path(name_or_path: str | Path) -> Path:
         if shipped.suffix in (".yaml", ".yml") and shipped.is_file():
             return shipped
     return path
+
+
+def studies_dir() -> Path:
+    """Folder of the shipped studies."""
+    return cases_dir() / "studies"
