@@ -142,6 +142,21 @@ def study(
     raise typer.Exit(_run(job, json_))
 
 
+@app.command("study-report")
+def study_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner study wrote.")],
+    quiet: QuietOption = False,
+) -> None:
+    """Write the page of a study: futures, fronts, shares, unknowns, regret."""
+
+    def job(stream: TextIO) -> int:
+        from planner.study.command import report
+
+        return report(folder, quiet, stream)
+
+    raise typer.Exit(_run(job, False))
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON schema of a case file."""

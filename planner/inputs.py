@@ -46,7 +46,7 @@ def load_case(
     path: str | Path,
     overrides: Sequence[str] = (),
     tables_dir: str | Path | None = None,
-    scenarios: Sequence[str | Path] = (),
+    scenario: str | Path | Sequence[str | Path] | None = None,
 ) -> Problem:
     """Read a case, the tables and the profiles, and check everything at once.
 
@@ -59,8 +59,9 @@ def load_case(
     tables_dir
         Folder with the tables; the shipped one if None. Profiles and defaults that it
         does not hold are taken from the shipped one.
-    scenarios
-        Overlays laid over the case in this order, below ``overrides``: files, or names of ``cases/scenarios``.
+    scenario
+        Overlay, or several in order, laid over the case before the overrides: files, or names of
+        ``cases/scenarios``.
 
     Returns
     -------
@@ -74,7 +75,8 @@ def load_case(
     """
     faults: list[Fault] = []
     folders = _Folders.of(tables_dir)
-    raw = _raw_case(path, overrides, scenarios, folders, faults)
+    overlays = [scenario] if isinstance(scenario, str | Path) else list(scenario or ())
+    raw = _raw_case(path, overrides, overlays, folders, faults)
     tables = read_tables(folders.tables, folders.shown, faults)
     case = validate(raw) if raw.usable else None
     faults.extend(raw.faults)
@@ -161,9 +163,10 @@ class _Assembly:
         files = {path: (file, self._shown(path)) for path, file in files_of(self.raw, self.case).items()}
         own = {path[1]: file for path, file in files.items() if path[0] == "tables"}
         lay_own_rows(self.tables, own, self.raw.main.file, self.faults)
-        future = Future(self.case, self.tables, self._fault)
-        future.change_tables()
         tables_broken = bool(self.faults)
+        future = Future(self.case, self.tables, self._fault)
+        if not tables_broken:
+            future.change_tables()
         quotes = self._quotes(files.get(("offers", "file")))
         series = Profiles(self.folders.profiles, files, self.raw.main.file, self.faults).read(self.case)
         periods = self._periods()

@@ -100,3 +100,18 @@ def ending(result: StudyResult, quiet: bool, as_json: bool, stream: TextIO) -> i
         say("No case of the study could be read; the column reason of the table cases says why.")
         return 2
     return 1 if bad else 0
+
+
+def report(folder: Path, quiet: bool, stream: TextIO) -> int:
+    """Write the page of a study; return the exit code."""
+    from planner.study.report import write_study_report  # noqa: PLC0415 - loads the drawing library
+
+    try:
+        path = write_study_report(folder)
+    except OSError as error:
+        raise InputError(
+            [Fault(str(folder), "", error.strerror or str(error), "a folder that can be written")]
+        ) from None
+    if not quiet:
+        print(f"Written to {path}.", file=stream)
+    return 0

@@ -52,7 +52,7 @@ def addresses(questions: list[Question]) -> list[Address]:
     found = []
     for q in questions:
         try:
-            problem = load_case(q.case, q.overrides, scenarios=q.overlays)
+            problem = load_case(q.case, q.overrides, scenario=q.overlays)
         except InputError as error:
             found.append(Address(q.index, "", "", str(error)))
             continue
@@ -77,7 +77,7 @@ def solve(question: Question, address: str, known: tuple[PortableRow, ...]) -> A
     from planner.solve import Infeasible, NoPlan  # noqa: PLC0415
 
     began = time.perf_counter()
-    problem = load_case(question.case, question.overrides, scenarios=question.overlays)
+    problem = load_case(question.case, question.overrides, scenario=question.overlays)
     rows: tuple[PortableRow, ...] = ()
 
     def keep(c: Coefficients, found: tuple[RowKey, ...]) -> None:
