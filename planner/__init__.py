@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from planner.problem import Problem
     from planner.results import Plan
     from planner.solve import Infeasible, NoPlan
+    from planner.study.engine import run_study
 
     __version__: str
 
@@ -41,6 +42,7 @@ __all__ = [
     "explain_plan",
     "load_case",
     "plan",
+    "run_study",
     "trace_frontier",
 ]
 
@@ -57,6 +59,7 @@ _HOME = {
     "load_case": "planner.inputs",
     "plan": "planner.pipeline",
     "trace_frontier": "planner.frontier.portfolio",
+    "run_study": "planner.study.engine",
 }
 
 

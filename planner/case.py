@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from planner.catalogue import Chemistry, FlagName, Frac, Host, Name, NonNeg, Pos
+from planner.changes import Committed, Futures
 from planner.terms import Contract, Credits, Governance, MaturityAdder, Part, Share
 from planner.units import Month, month_text
 
@@ -370,5 +371,7 @@ class Case(Part):
     offers: OfferChoice
     supply: Supply
     security: Security
+    futures: Futures
+    committed: Committed
     solver: Solver
     tables: dict[Name, str]

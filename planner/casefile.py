@@ -20,7 +20,7 @@ from planner.casekeys import MISSING, allowed_keys, next_type, words_of
 from planner.catalogue import Row, Text
 from planner.faults import Fault, closest, known_name, shown
 from planner.reading import YamlText, parse_yaml, read_yaml
-from planner.shipped import case_path
+from planner.shipped import case_path, scenario_path
 
 MAX_EXTENDS = 8
 KeyPath = tuple[str, ...]
@@ -168,6 +168,21 @@ def lay_files(raw: RawCase, path: Path, shown_as: str, given: YamlText | None = 
     for file, name, text in reversed(chain):
         sources = {p: Source(name, file.parent, line) for p, line in text.lines.items()}
         merge(raw, text.top, sources)
+
+
+def lay_scenario(raw: RawCase, scenario: str | Path) -> None:
+    """Lay one overlay over the case: case keys of a future, from a file or from the shipped scenarios."""
+    path = scenario_path(scenario)
+    shown_as = str(scenario) if path == Path(scenario) else f"cases/scenarios/{path.name}"
+    text = read_yaml(path, shown_as, raw.faults)
+    if text is None:
+        return
+    for key in ("case", "extends"):
+        if key in text.top:
+            line = text.lines.get((key,))
+            raw.faults.append(Fault(shown_as, key, "a key that a scenario must not change", "no such key here", line))
+            del text.top[key]
+    merge(raw, text.top, {p: Source(shown_as, path.parent, line) for p, line in text.lines.items()})
 
 
 def _real(path: Path) -> Path:

@@ -20,7 +20,11 @@ Chemistry = Literal[
     "lfp", "nmc", "nca", "sodium_ion", "zinc", "iron_flow", "vanadium_flow", "iron_air",
     "second_life", "thermal", "hydrogen", "caes", "gravity", "none",
 ]  # fmt: skip
-FlagName = Literal["pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control", "service_provider"]
+#: Entity flags of an offer; the cut-offs are set by the futures of a case, not by the tables.
+FlagName = Literal[
+    "pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control", "service_provider",
+    "cut_off_ordered", "cut_off_delivered",
+]  # fmt: skip
 Kind = Literal["storage", "generator", "firm_contract"]
 Evidence = Literal["none", "unit_test", "lsft"]
 Maturity = Literal["proven", "early", "pilot"]

@@ -263,6 +263,49 @@ def quotes(
 
 
 @app.command()
+def study(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the result set.")],
+    workers: Annotated[int, typer.Option("--workers", help="Local processes, one thread each.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of a running Dask scheduler.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
+    shared: Annotated[
+        Path | None, typer.Option("--shared", metavar="DIR", help="Folder of solved cases shared by studies.")
+    ] = None,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Solve many cases: base cases x scenarios x grid x random draws x exposure limits.
+
+    Results are Parquet tables; a case solved before is not solved again.
+    """
+
+    def job(stream: TextIO) -> int:
+        from planner.study.command import study as carry_out
+
+        return carry_out(study, out, workers, scheduler, resume, shared, quiet, json_, stream)
+
+    raise typer.Exit(_run(job, json_))
+
+
+@app.command("study-report")
+def study_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner study wrote.")],
+    quiet: QuietOption = False,
+) -> None:
+    """Write the page of a study: futures, fronts, shares, unknowns, regret."""
+
+    def job(stream: TextIO) -> int:
+        from planner.study.command import report
+
+        return report(folder, quiet, stream)
+
+    raise typer.Exit(_run(job, False))
+
+
+@app.command()
 def schema(
     plan_: Annotated[bool, typer.Option("--plan", help="Of plan.json instead of a case file.")] = False,
 ) -> None:

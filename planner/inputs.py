@@ -22,12 +22,14 @@ from planner.casefile import (
     files_of,
     lay_defaults,
     lay_files,
+    lay_scenario,
     same_month_twice,
     validate,
 )  # fmt: skip
 from planner.catalogue import ExchangeRow, Row
 from planner.crosschecks import cross_faults
 from planner.faults import Fault, InputError, closest, one_of, shown
+from planner.futures import Future, changed_case
 from planner.offerbook import Known, OfferRows, gather, join
 from planner.periods import TimelineError, lay_periods
 from planner.problem import FloatArray, Offer, Period, Problem, Tables
@@ -50,7 +52,7 @@ def load_case(
     overrides: Sequence[str] = (),
     tables_dir: str | Path | None = None,
     quotes_as_of: int | None = None,
-    scenario: str | Path | None = None,
+    scenario: str | Path | Sequence[str | Path] | None = None,
 ) -> Problem:
     """Read a case, the tables and the profiles, and check everything at once.
 
@@ -67,7 +69,7 @@ def load_case(
         Month index at which own quotes must still hold, or they are faults; -1 is the case's decision.
         None refuses no quote here: a plan simply cannot order after ``valid_until``.
     scenario
-        YAML file laid over the case before the overrides: a path, or the name of a file of
+        Overlay, or several in order, laid over the case before the overrides: files, or names of
         ``cases/scenarios``.
 
     Returns
@@ -82,7 +84,8 @@ def load_case(
     """
     faults: list[Fault] = []
     folders = _Folders.of(tables_dir)
-    raw = _raw_case(path, overrides, folders, faults, scenario)
+    overlays = [scenario] if isinstance(scenario, str | Path) else list(scenario or ())
+    raw = _raw_case(path, overrides, overlays, folders, faults)
     tables = read_tables(folders.tables, folders.shown, faults)
     case = validate(raw) if raw.usable else None
     faults.extend(raw.faults)
@@ -90,13 +93,13 @@ def load_case(
         raise InputError(faults)
     as_of = case.timeline.decision if quotes_as_of == -1 else quotes_as_of
     problem = _Assembly(case, raw, tables, folders, faults, as_of).problem()
-    return replace(problem, asked=_asked(path, overrides, scenario))
+    return replace(problem, asked=_asked(path, overrides, overlays))
 
 
-def _asked(path: str | Path, overrides: Sequence[str], scenario: str | Path | None) -> dict[str, object]:
+def _asked(path: str | Path, overrides: Sequence[str], scenarios: Sequence[str | Path]) -> dict[str, object]:
     """Name a case so that it is found again from another folder: a shipped one by name, a file by its whole path."""
-    overlay = None if scenario is None else _lasting(scenario, scenario_path(scenario))
-    return {"case": _lasting(path, case_path(path)), "overrides": list(overrides), "scenario": overlay}
+    overlays = [_lasting(overlay, scenario_path(overlay)) for overlay in scenarios]
+    return {"case": _lasting(path, case_path(path)), "overrides": list(overrides), "scenarios": overlays}
 
 
 def _lasting(name: str | Path, file: Path) -> str:
@@ -143,9 +146,9 @@ class _Folders:
 def _raw_case(
     path: str | Path,
     overrides: Sequence[str],
+    scenarios: Sequence[str | Path],
     folders: _Folders,
     faults: list[Fault],
-    scenario: str | Path | None = None,
 ) -> RawCase:
     """Return the merged case before validation; not ``usable`` when a file could not be read."""
     file = case_path(path)
@@ -159,9 +162,8 @@ def _raw_case(
     lay_defaults(raw, list(rows.values()), "data/defaults.csv", folders.defaults.parent)
     if str(path) != STANDARD_INPUT or given is not None:
         lay_files(raw, file, name, given)
-    if scenario is not None:
-        overlay = scenario_path(scenario)
-        lay_files(raw, overlay, str(scenario) if overlay == Path(scenario) else f"cases/scenarios/{overlay.name}")
+    for scenario in scenarios:
+        lay_scenario(raw, scenario)
     raw.usable = not raw.faults and not faults
     if not raw.usable:
         return raw
@@ -183,17 +185,21 @@ class _Assembly:
     quotes_as_of: int | None = None
 
     def problem(self) -> Problem:
+        self.case = changed_case(self.case)
         self.faults.extend(same_month_twice(self.raw, self.case))
         files = {path: (file, self._shown(path)) for path, file in files_of(self.raw, self.case).items()}
         own = {path[1]: file for path, file in files.items() if path[0] == "tables"}
         lay_own_rows(self.tables, own, self.raw.main.file, self.faults)
         tables_broken = bool(self.faults)
+        future = Future(self.case, self.tables, self._fault)
+        if not tables_broken:
+            future.change_tables()
         quotes = self._quotes(files.get(("offers", "file")))
         series = Profiles(self.folders.profiles, files, self.raw.main.file, self.faults).read(self.case)
         periods = self._periods()
         if tables_broken:
             raise InputError(self.faults)
-        book, offers = self._offers(quotes)
+        book, offers = self._offers(quotes, future)
         selected = self._select(book, offers, [name for name in book if book[name].own])
         tables = Tables(**{n: tuple(self.tables[n].values()) for n in Tables.__dataclass_fields__})  # type: ignore[arg-type]
         self.faults.extend(cross_faults(self.case, self.raw, tables, selected))
@@ -220,15 +226,16 @@ class _Assembly:
             self._fault(error.key, error.found, error.allowed)
         return ()
 
-    def _offers(self, quotes: Sequence[Quote]) -> tuple[dict[str, OfferRows], dict[str, Offer]]:
+    def _offers(self, quotes: Sequence[Quote], future: Future) -> tuple[dict[str, OfferRows], dict[str, Offer]]:
         """Every offer, shipped and own, that is free of faults."""
         book = gather(self.tables, self.folders.shown)
         exchange = cast("Sequence[ExchangeRow]", list(self.tables["exchange"].values()))
         QuoteBook(book, month_text(self.case.timeline.decision), self.faults, exchange).lay(quotes)
         self.faults.extend(quote_faults(quotes, book, self.quotes_as_of))
+        withdrawn = future.change_offers(book)
         known = Known.of(self.tables, self.case.policy.component_table, self.case.reliability.duty)
         joined = {name: join(rows, known, self.faults) for name, rows in book.items() if self._head_known(rows)}
-        return book, {name: offer for name, offer in joined.items() if offer is not None}
+        return book, {name: offer for name, offer in joined.items() if offer is not None and name not in withdrawn}
 
     def _head_known(self, rows: OfferRows) -> bool:
         """Whether the head row could be read; a broken one of an own offer has its faults already."""

@@ -9,6 +9,7 @@ the later segments of a window; then the curve has one count per segment.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -21,6 +22,8 @@ from planner.units import SECONDS_PER_HOUR
 
 IntArray = NDArray[np.int64]
 _CHUNK = 16_384
+_CURVES: dict[bytes, FloatArray] = {}
+_MOST_CURVES = 256
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,28 @@ def requirement(problem: Problem, first_steps: set[int]) -> Requirement:
         if target not in by_net:
             net = np.maximum(0.0, problem.load_pu * target - pv_mw * problem.pv_cf)
             first_share = max(s[0] for s in service_steps(problem))
-            by_net[target] = (_curve(problem, net, bounds), float(net.max()) * first_share)
+            by_net[target] = (_known_curve(problem, net, bounds), float(net.max()) * first_share)
         curve, peak = by_net[target]
         scale = 1.0 if pv_mw > 0 else period.target_mw
         rows.append(curve * scale)
         peaks.append(peak * scale)
     return Requirement(starts, counts, np.array(rows), np.array(peaks))
+
+
+def _known_curve(problem: Problem, net_mw: FloatArray, bounds: list[int]) -> FloatArray:
+    """Return the curve of a net load, computed once per process: neighbouring cases share it."""
+    shares = [s.tobytes() for s in service_steps(problem)]
+    digest = hashlib.sha256(net_mw.tobytes())
+    for part in (repr((bounds, problem.dt_h)).encode(), *shares):
+        digest.update(part + b";")
+    key = digest.digest()
+    if key not in _CURVES:
+        if len(_CURVES) >= _MOST_CURVES:
+            _CURVES.clear()
+        curve = _curve(problem, net_mw, bounds)
+        curve.setflags(write=False)
+        _CURVES[key] = curve
+    return _CURVES[key]
 
 
 def _curve(problem: Problem, net_mw: FloatArray, bounds: list[int]) -> FloatArray:

@@ -35,7 +35,8 @@ def plan(
     audit: bool = False,
     progress: Progress | None = None,
     note: Callable[[str], None] = lambda text: None,
-    known_rows: tuple[RowKey, ...] = (),
+    known_rows: tuple[RowKey, ...] | Callable[[Coefficients], tuple[RowKey, ...]] = (),
+    rows_found: Callable[[Coefficients, tuple[RowKey, ...]], None] = lambda c, rows: None,
 ) -> Plan:
     """Cheapest whole-container portfolio of a problem, replayed and judged.
 
@@ -52,7 +53,9 @@ def plan(
     note
         Called with the name of every step.
     known_rows
-        Outage rows of an earlier search on the same case, to start from.
+        Outage rows of an earlier search on the same case, to start from; or what finds them from the coefficients.
+    rows_found
+        Called with the outage rows that this search ended with, for a neighbour to start from.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def plan(
     note("reading rules")
     c = Coefficients(problem)
     search = Search(c, stop, gap, problem.case.solver.seed, progress, note)
-    solution = search.run(known_rows)
+    solution = search.run(known_rows(c) if callable(known_rows) else known_rows)
+    rows_found(c, solution.rows)
     note("verifying")
     return judged(search, solution, gap, audit=audit, began=began)
 

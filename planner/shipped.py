@@ -27,6 +27,34 @@ def shipped_cases() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in cases_dir().glob("*.yaml")))
 
 
+def scenarios_dir() -> Path:
+    """Folder of the shipped scenarios: overlays over a case, one per future."""
+    return cases_dir() / "scenarios"
+
+
+def shipped_scenarios() -> tuple[str, ...]:
+    """Names of the shipped scenarios, without suffix."""
+    return tuple(sorted(p.stem for p in scenarios_dir().glob("*.yaml")))
+
+
+def scenario_path(name_or_path: str | Path) -> Path:
+    """Path of an overlay file, looked up among the shipped scenarios when it does not exist.
+
+    Parameters
+    ----------
+    name_or_path
+        A path, or the name of a shipped scenario.
+    """
+    path = Path(name_or_path)
+    try:
+        if path.is_file() or path.parent != Path():
+            return path
+    except (OSError, ValueError):
+        return path
+    shipped = scenarios_dir() / (path.name if path.suffix else f"{path.name}.yaml")
+    return shipped if path.name and shipped.is_file() else path
+
+
 def case_path(name_or_path: str | Path) -> Path:
     """Path of a case file, looked up among the shipped cases when it does not exist.
 
@@ -55,16 +83,6 @@ def case_path(name_or_path: str | Path) -> Path:
     return path
 
 
-def scenario_path(name_or_path: str | Path) -> Path:
-    """Path of a scenario file, looked up in ``cases/scenarios`` when it does not exist."""
-    path = Path(name_or_path)
-    try:
-        if path.exists() or path.is_absolute() or path.name != str(path):
-            return path
-    except (OSError, ValueError):
-        return path
-    for name in (path.name, f"{path.name}.yaml"):
-        shipped = cases_dir() / "scenarios" / name
-        if shipped.suffix in (".yaml", ".yml") and shipped.is_file():
-            return shipped
-    return path
+def studies_dir() -> Path:
+    """Folder of the shipped studies."""
+    return cases_dir() / "studies"

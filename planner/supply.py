@@ -78,6 +78,42 @@ def factory_limit_mwh(problem: Problem, factory: str, period: Period) -> float:
     return yearly * min(period.years, 1.0) * problem.case.supply.scale_frac
 
 
+def committed_containers(problem: Problem, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Signed containers that still come, for every admissible delivery to be signed before ``committed.until``.
+
+    Parameters
+    ----------
+    problem
+        The planning question.
+    pairs
+        Admissible deliveries (offer index, period index).
+
+    Returns
+    -------
+    dict
+        Containers of each such pair, 0 where nothing was signed; empty when nothing is committed. Where a
+        factory gives this buyer less than was signed for, every order on it is cut by the same share.
+    """
+    until = problem.case.committed.until
+    if until is None:
+        return {}
+    signed = {(s.offer, s.delivery): s.containers for s in problem.case.committed.orders}
+    offers, periods = problem.offers, problem.periods
+    bound = {(o, p): 0 for o, p in pairs if order_month(offers[o], periods[p]) < until}
+    asked = {pair: signed.get((offers[pair[0]].offer, periods[pair[1]].start), 0) for pair in bound}
+    booked: dict[tuple[str, int], float] = {}
+    for (o, p), count in asked.items():
+        for factory in {offers[o].cell_factory, offers[o].assembly_plant}:
+            booked[factory, p] = booked.get((factory, p), 0.0) + count * booked_mwh(offers[o])
+    for (o, p), count in asked.items():
+        share = min(
+            min(1.0, factory_limit_mwh(problem, f, periods[p]) / booked[f, p]) if booked[f, p] > 0 else 1.0
+            for f in (offers[o].cell_factory, offers[o].assembly_plant)
+        )
+        bound[o, p] = int(np.floor(count * share + 1e-6))
+    return bound
+
+
 def booked_mwh(offer: Offer) -> float:
     """Factory output to book for one container that arrives, in nameplate MWh."""
     return offer.energy_nameplate_dc_mwh / (1.0 - offer.delivery_risk_frac)

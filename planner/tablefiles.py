@@ -18,6 +18,9 @@ from planner.reading import CsvText, read_csv
 RowKey = tuple[Any, ...]
 RowsByKey = dict[RowKey, Row]
 RowSets = dict[str, RowsByKey]
+#: Tables read before, by class and stamp of the file: a study reads the same ones for every case.
+_READ: dict[tuple[type[Row], tuple[object, ...]], RowsByKey] = {}
+_MOST_READ = 200
 CLASSES: Mapping[str, type[Row]] = {cls.table: cls for cls in TABLES}
 
 
@@ -71,6 +74,28 @@ def read_table(cls: type[Row], path: Path, shown_as: str, faults: list[Fault]) -
     faults
         Takes every fault; rows that have one are left out.
     """
+    stamp = _stamp(path)
+    if stamp is not None and (known := _READ.get((cls, stamp))) is not None:
+        return dict(known)
+    before = len(faults)
+    rows = _read_table(cls, path, shown_as, faults)
+    if stamp is not None and len(faults) == before:
+        if len(_READ) >= _MOST_READ:
+            _READ.clear()
+        _READ[cls, stamp] = dict(rows)
+    return rows
+
+
+def _stamp(path: Path) -> tuple[object, ...] | None:
+    """What changes when a file does; None when it cannot be told."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return str(path), status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _read_table(cls: type[Row], path: Path, shown_as: str, faults: list[Fault]) -> RowsByKey:
     text = read_csv(path, shown_as, faults)
     if text is None:
         return {}

@@ -52,12 +52,12 @@ def read_question(plan: Plan, folder: Path, case: str | None, overrides: Sequenc
     if case is None and not (isinstance(asked, dict) and asked.get("case")):
         allowed = "a plan that names its case, or the option --case"
         raise InputError([Fault(str(folder / "plan.json"), "provenance.question", "no case", allowed)])
-    scenario = None
+    scenarios: list[str] = []
     if case is None:
         assert isinstance(asked, dict)
-        scenario = asked.get("scenario")
+        scenarios = [*map(str, asked.get("scenarios", ()))]
         case, overrides = str(asked["case"]), [*map(str, asked.get("overrides", ())), *overrides]
-    problem = load_case(case, overrides, scenario=scenario)
+    problem = load_case(case, overrides, scenario=scenarios)
     if problem.input_sha256 != plan.input_sha256:
         found = "a plan of another question: its case, tables or planner version have changed since"
         allowed = "the case as it was planned (--case, --set), or a new plan"

@@ -19,6 +19,7 @@ from planner.units import USD_PER_MUSD
 #: Every constraint family, in the order of the formulation page.
 FAMILIES: tuple[RowFamily, ...] = (
     purchase.split_by_state,
+    purchase.committed,
     purchase.one_tier,
     purchase.only_in_tier,
     purchase.award_volume,

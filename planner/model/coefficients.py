@@ -23,6 +23,10 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 
+#: More containers than any plan holds.
+MANY = 10**9
+
+
 class Coefficients:
     """Numbers of one problem, in the order of ``pairs``.
 
@@ -45,6 +49,8 @@ class Coefficients:
                 admitted = why is None or why.rule in waived
                 if admitted and self._largest_delivery(o, p) >= 1:
                     pairs.append((o, p))
+        self.committed = supply.committed_containers(problem, pairs)
+        pairs = [pair for pair in pairs if self.committed.get(pair, 1) > 0]
         self.pairs: list[tuple[int, int]] = pairs
         self.pair_offer = np.array([o for o, _ in pairs], dtype=np.int64)
         self.pair_period = np.array([p for _, p in pairs], dtype=np.int64)
@@ -131,7 +137,8 @@ class Coefficients:
     @cached_property
     def largest_delivery(self) -> IntArray:
         """Upper bound on the containers of each pair."""
-        return np.array([self._largest_delivery(o, p) for o, p in self.pairs], dtype=np.int64)
+        most = [min(self._largest_delivery(*pair), self.committed.get(pair, MANY)) for pair in self.pairs]
+        return np.array(most, dtype=np.int64)
 
     # -- time ---------------------------------------------------------------------------
 

@@ -56,6 +56,22 @@ def split_by_state(m: pyo.ConcreteModel, c: Coefficients) -> None:
     m.split_by_state = pyo.Constraint(m.deliveries, rule=rule)
 
 
+@family("committed")
+def committed(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """What is signed is taken; nothing else can be ordered for the same dates.
+
+    containers[o,p] >= committed[o,p]
+    """
+    offers, periods = c.problem.offers, c.problem.periods
+    m.committed = pyo.Constraint(pyo.Any)
+    for i, pair in enumerate(c.pairs):
+        if c.committed.get(pair, 0) > 0:
+            name, label = offers[pair[0]].offer, periods[pair[1]].label
+            # the largest delivery may be less: the yard has shrunk, or the permit
+            least = min(c.committed[pair], int(c.largest_delivery[i]))
+            m.committed[name, label] = linear([(1.0, m.containers[name, label])]) >= least
+
+
 @family("")
 def one_tier(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """An offer is bought in at most one price tier.

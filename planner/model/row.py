@@ -28,6 +28,7 @@ RULES = {
     "reliability": "ride through the outages asked for",
     "contracted_load": "energise the contracted load in time",
     "supply": "what factories can deliver to this buyer",
+    "committed": "orders signed already",
     "site_area": "the area of the yards",
     "fire": "fire rules of the zones",
     "generator_permit": "the generator air permit",

@@ -77,6 +77,7 @@ def check_purchase(fleet: Fleet, plan: Plan, tally: Tally) -> None:
         if no:
             tally.fail(no[0], f"{problem.offers[o].offer} for {problem.periods[p].label}: {no[1]}")
     _check_supply(fleet, tally)
+    _check_committed(fleet, tally)
     for o in fleet.used:
         offer = problem.offers[o]
         total = offer.energy_nameplate_dc_mwh * int(fleet.counts[o].sum())
@@ -91,6 +92,46 @@ def check_purchase(fleet: Fleet, plan: Plan, tally: Tally) -> None:
             if problem.offers[o].kind == "generator"
         )
         tally.at_most("generators", power, limit, f"generators alive in {period.label} in MW")
+
+
+def _check_committed(fleet: Fleet, tally: Tally) -> None:
+    """What is signed comes as far as its factories deliver; nothing else is ordered for the same dates."""
+    problem, book = fleet.problem, fleet.book
+    committed = book.case.committed
+    if committed.until is None:
+        return
+    tally.hold("committed")
+    at = {
+        (offer.offer, period.start): (o, p)
+        for o, offer in enumerate(problem.offers)
+        for p, period in enumerate(problem.periods)
+    }
+    signed = {at[s.offer, s.delivery]: s.containers for s in committed.orders if (s.offer, s.delivery) in at}
+    early = {(o, p) for o, p in at.values() if order_month(problem.offers[o], problem.periods[p]) < committed.until}
+    coming = {
+        pair: n
+        for pair, n in signed.items()
+        if pair in early and refusal(book, problem.offers[pair[0]], pair[1]) is None
+    }
+    for o, p in early:
+        offer, period = problem.offers[o], problem.periods[p]
+        count = int(fleet.counts[o, p])
+        text = f"{offer.offer} for {period.label}: containers signed already"
+        tally.at_most("committed", float(count), float(signed.get((o, p), 0)), text)
+        if (o, p) not in coming:
+            continue
+        share = 1.0
+        for factory in {offer.cell_factory, offer.assembly_plant}:
+            limit = book.factory_limit_mwh(factory, year_of(period.start), period.years)
+            asked = sum(
+                n * problem.offers[i].energy_nameplate_dc_mwh / (1.0 - problem.offers[i].delivery_risk_frac)
+                for (i, q), n in coming.items()
+                if q == p and factory in (problem.offers[i].cell_factory, problem.offers[i].assembly_plant)
+            )
+            share = min(share, limit / asked) if limit is not None and asked > 0 else share
+        due = math.floor(signed[o, p] * share + 1e-6)
+        if count < due:
+            tally.note("committed", f"{offer.offer} for {period.label}: {count} of {due} signed containers are taken")
 
 
 def _check_supply(fleet: Fleet, tally: Tally) -> None:

@@ -1,0 +1,350 @@
+"""The engine of a study: what is solved already, who solves the rest, what is written when."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from planner.faults import Fault, InputError
+from planner.results import Plan
+from planner.study.crew import Crew, SchedulerLost
+from planner.study.expand import Question, expand, regret_questions
+from planner.study.rows import rows_of, schemas
+from planner.study.spec import Study, read_study
+from planner.study.store import PART, TABLES, ResultSet, Solved
+from planner.study.work import Address, Answer, PortableRow, addresses, solve
+from planner.study.work import rows_of as rows_of_record
+
+Progress = Callable[["Counts"], None]
+#: Questions whose addresses are found in one task.
+_BATCH = 16
+#: Seconds between writes of the tables, at least; and at most this share of the time goes into writing.
+_WRITE_S = 5.0
+_WRITE_SHARE = 0.05
+
+
+@dataclass
+class Counts:
+    """How far a study is.
+
+    ``reused`` cases were answered by one solved before, in this study or another.
+    """
+
+    total: int = 0
+    read: int = 0
+    solved: int = 0
+    reused: int = 0
+    failed: int = 0
+    solve_s: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def done(self) -> int:
+        """Cases with an ending."""
+        return self.solved + self.reused + self.failed
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.began
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left at the rate so far; None before anything was solved."""
+        return self.elapsed_s / self.solved * (self.total - self.done) if self.solved else None
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a run of a study left.
+
+    Attributes
+    ----------
+    folder
+        Holds the result set.
+    counts
+        Cases solved, reused, failed.
+    statuses
+        Cases by status.
+    stopped
+        Why the run ended before the study did; empty when it is whole.
+    """
+
+    folder: Path
+    counts: Counts
+    statuses: dict[str, int]
+    stopped: str = ""
+
+
+def run_study(
+    study: Study | str | Path,
+    *,
+    out: str | Path,
+    workers: int = 1,
+    scheduler: str | None = None,
+    resume: bool = False,
+    shared: str | Path | None = None,
+    progress: Progress = lambda counts: None,
+    find: Callable[[list[Question]], list[Address]] = addresses,
+    answer: Callable[[Question, str, tuple[PortableRow, ...]], Answer] = solve,
+) -> StudyResult:
+    """Solve every case of a study and keep what comes out as Parquet.
+
+    Parameters
+    ----------
+    study
+        A study, its file, or the name of a shipped one.
+    out
+        Folder of the result set.
+    workers
+        Local processes, one thread each.
+    scheduler
+        Address of a running Dask scheduler, whose workers are taken instead.
+    resume
+        Go on where an earlier run of the same study stopped; without it such a folder is refused.
+    shared
+        Folder of solved cases, shared by studies; ``out/solved`` if None.
+    progress
+        Called now and then with the counts.
+    find, answer
+        What the workers do; replaced only to measure the engine.
+
+    Raises
+    ------
+    InputError
+        If the study or the folder cannot be used.
+    """
+    spec = study if isinstance(study, Study) else read_study(study)
+    questions = expand(spec)
+    results = ResultSet(Path(out))
+    digest = sha256(spec.model_dump_json().encode()).hexdigest()
+    _claim(results, spec, digest, resume)
+    try:
+        solved = Solved(Path(shared) if shared is not None else Path(out) / "solved")
+        run = _Run(spec, digest, questions, results, solved, progress)
+        run.write(everything=True)
+    except OSError as error:
+        raise InputError(
+            [Fault("--out", "", f"{out}: {error.strerror or error}", "a folder that can be written")]
+        ) from None
+    try:
+        with Crew(workers, scheduler) as crew:
+            run.work(crew, find, answer)
+            more = list(regret_questions(spec, questions, run.plans()))
+            if more:
+                run.extend(more)
+                run.work(crew, find, answer)
+    except KeyboardInterrupt:
+        run.stopped = "stopped by the user"
+    except SchedulerLost as error:
+        run.stopped = f"the scheduler was lost ({error})"
+    except OSError as error:
+        run.stopped = f"the results could not be written: {error.strerror or error}"
+    return run.close()
+
+
+def _claim(results: ResultSet, study: Study, digest: str, resume: bool) -> None:
+    """Refuse a folder that holds another study, or this one without ``resume``."""
+    try:
+        known = results.manifest()
+    except InputError:
+        if not resume:
+            raise
+        return
+    if known is None:
+        return
+    here = str(results.folder)
+    if known.get("study_sha256") != digest:
+        found = f"{here}, which holds another study ({known.get('study')}) or another version of it"
+        raise InputError([Fault("--out", "", found, "a new folder; --shared lets studies share solved cases")])
+    if not resume:
+        raise InputError([Fault("--out", "", f"{here}, which holds this study already", "--resume, or a new folder")])
+
+
+class _Run:
+    """One run: endings by question, parts that must be written."""
+
+    def __init__(
+        self,
+        study: Study,
+        digest: str,
+        questions: list[Question],
+        results: ResultSet,
+        solved: Solved,
+        progress: Progress,
+    ) -> None:
+        self.study, self.digest, self.results, self.solved, self.progress = study, digest, results, solved, progress
+        self.questions = list(questions)
+        self.fresh = list(questions)
+        self.address: dict[int, Address] = {}
+        self.failed: dict[int, str] = {}
+        self.status: dict[int, str] = {}
+        self.waiting: dict[str, list[int]] = {}
+        self.counts = Counts(total=len(questions))
+        self.dirty: set[int] = set()
+        self.stopped = ""
+        drawn = list(study.draws.parameters) if study.draws else []
+        self.drawn = drawn
+        self.schemas = schemas([*study.grid, *drawn], drawn)
+        self._written, self._write_s = time.monotonic(), 0.0
+        results.clean()
+
+    def extend(self, more: Sequence[Question]) -> None:
+        """Add questions that became known on the way."""
+        self.fresh = list(more)
+        self.questions += more
+        self.counts.total += len(more)
+
+    # -- work -------------------------------------------------------------------------------
+
+    def work(self, crew: Crew, find: Callable[..., Any], answer: Callable[..., Any]) -> None:
+        """Find all addresses, then solve what is not solved: the first of each base case before its neighbours."""
+        batches = [(self.fresh[i : i + _BATCH],) for i in range(0, len(self.fresh), _BATCH)]
+        for batch, found, trouble in crew.each(find, batches):
+            for q in batch[0]:
+                if trouble:
+                    self._fail(q.index, trouble)
+            for a in found or ():
+                self._place(a)
+            self.counts.read += len(batch[0])
+            self.tick()
+        leads = self._leads()
+        rows: dict[str, tuple[PortableRow, ...]] = {}
+        for case, lead in leads.items():
+            record = self.solved.get(self.address[lead].address)
+            if record is not None:
+                rows[case] = rows_of_record(record)
+        todo = {self.address[i].address: i for i in leads.values() if not self.solved.has(self.address[i].address)}
+        for question, first in self._solve(crew, answer, ((self.questions[i], a, ()) for a, i in todo.items())):
+            rows[question.case] = first.rows
+        ready = list(self.waiting)
+        rest = ((q, a, rows.get(q.case, ())) for a in ready if (q := self.questions[self.waiting[a][0]]))
+        for _ in self._solve(crew, answer, rest):
+            pass
+        self.write(everything=True)
+
+    def _leads(self) -> dict[str, int]:
+        """First question of each base case that can be read; the others start from its outage rows."""
+        found: dict[str, int] = {}
+        for q in self.questions:
+            if q.index in self.address and not q.candidate:
+                found.setdefault(q.case, q.index)
+        return found
+
+    def _place(self, found: Address) -> None:
+        if found.fault:
+            self._fail(found.index, found.fault, "bad_input")
+            return
+        self.address[found.index] = found
+        if self.solved.has(found.address) and self.solved.get(found.address) is None:
+            self.solved.forget(found.address)
+        if self.solved.has(found.address):
+            self.counts.reused += 1
+            self.dirty.add(found.index // PART)
+        else:
+            self.waiting.setdefault(found.address, []).append(found.index)
+
+    def _fail(self, index: int, reason: str, status: str = "failed") -> None:
+        self.failed[index], self.status[index] = reason, status
+        self.counts.failed += 1
+        self.dirty.add(index // PART)
+
+    def _solve(
+        self, crew: Crew, answer: Callable[..., Any], jobs: Iterator[tuple[Question, str, tuple[PortableRow, ...]]]
+    ) -> Iterator[tuple[Question, Answer]]:
+        """Solve jobs and keep their answers; equal questions are answered together."""
+        for job, found, trouble in crew.each(answer, jobs):
+            indices = self.waiting.pop(job[1], [])
+            if found is None:
+                for index in indices:
+                    self._fail(index, trouble)
+            else:
+                self.solved.put(found.address, found.record)
+                self.counts.solved += 1
+                self.counts.reused += len(indices) - 1
+                self.counts.solve_s += found.solve_s
+                self.dirty |= {i // PART for i in indices}
+                yield job[0], found
+            self.tick()
+
+    # -- results ----------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Show progress, and write when it is time."""
+        self.progress(self.counts)
+        if time.monotonic() - self._written > max(_WRITE_S, self._write_s / _WRITE_SHARE):
+            self.write()
+
+    def write(self, everything: bool = False) -> None:
+        """Write the parts that changed, and the manifest."""
+        began = time.monotonic()
+        for part in sorted(self.dirty):
+            self._write_part(part)
+        self.dirty.clear()
+        self.results.write_manifest(self._manifest(complete=everything and self.counts.done == self.counts.total))
+        self._written = time.monotonic()
+        self._write_s = self._written - began
+
+    def _write_part(self, part: int) -> None:
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        for q in self.questions[part * PART : (part + 1) * PART]:
+            ending = self._ending(q.index)
+            if ending is not None:
+                for name, found in rows_of(q, ending, self.drawn).items():
+                    rows[name] += found
+        self.results.write_part(part, self.schemas, rows)
+
+    def _ending(self, index: int) -> dict[str, Any] | None:
+        known = self.address.get(index)
+        place = {"address": known.address, "input_sha256": known.input_sha256} if known else {}
+        if index in self.failed:
+            return {"status": self.status[index], "reason": self.failed[index], **place}
+        record = self.solved.get(known.address) if known and known.address not in self.waiting else None
+        if record is not None:
+            self.status[index] = record["status"]
+        return record
+
+    def _manifest(self, complete: bool) -> dict[str, Any]:
+        return {
+            "study": self.study.study,
+            "title": self.study.title,
+            "study_sha256": self.digest,
+            "planner": version("storage-portfolio-planner"),
+            "complete": complete,
+            "cases_total": self.counts.total,
+            "cases_done": self.counts.done,
+            "cases_per_part": PART,
+            "tables": {n: {"files": f"{n}/*.parquet", "columns": self.schemas[n].names} for n in TABLES},
+            "solved": str(self.solved.folder),
+            "solve_s": round(self.counts.solve_s, 3),
+            "elapsed_s": round(self.counts.elapsed_s, 3),
+            "spec": json.loads(self.study.model_dump_json()),
+        }
+
+    def plans(self) -> dict[int, Plan]:
+        """Plans by index of the question; needed only where one is fixed and tried elsewhere."""
+        if self.study.regret is None:
+            return {}
+        found = {}
+        for q in self.questions:
+            record = self._ending(q.index)
+            if record is not None and record.get("plan"):
+                found[q.index] = Plan.model_validate(record["plan"])
+        return found
+
+    def close(self) -> StudyResult:
+        """Write what is left to write."""
+        try:
+            self.write(everything=not self.stopped)
+        except OSError as error:
+            self.stopped = self.stopped or f"the results could not be written: {error.strerror or error}"
+        statuses: dict[str, int] = {}
+        for status in self.status.values():
+            statuses[status] = statuses.get(status, 0) + 1
+        return StudyResult(self.results.folder, self.counts, dict(sorted(statuses.items())), self.stopped)

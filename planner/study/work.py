@@ -1,0 +1,145 @@
+"""What a worker does: find the address of a case, solve it, hand back a record.
+
+A worker takes and gives plain values only, writes nothing and keeps nothing but the tables and
+requirement curves that it has read, so that it may die at any moment.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from planner.faults import InputError
+from planner.inputs import load_case
+from planner.study.expand import Question
+
+if TYPE_CHECKING:
+    from planner.model.coefficients import Coefficients
+    from planner.model.reliability import RowKey
+
+#: Kind and name of what is lost, period, counts of the vector or delay of the bridge.
+PortableRow = tuple[str, str, str, tuple[int, ...], bool]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the answer of a case belongs, or why it cannot be read."""
+
+    index: int
+    address: str
+    input_sha256: str
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A record as it is stored, and what the client needs at once."""
+
+    address: str
+    status: str
+    record: bytes
+    rows: tuple[PortableRow, ...]
+    solve_s: float
+
+
+def addresses(questions: list[Question]) -> list[Address]:
+    """Read some cases and return their addresses: the digest of all that can change the answer, and the version."""
+    found = []
+    for q in questions:
+        try:
+            problem = load_case(q.case, q.overrides, scenario=q.overlays)
+        except InputError as error:
+            found.append(Address(q.index, "", "", str(error)))
+            continue
+        text = f"{problem.input_sha256} {version('storage-portfolio-planner')}"
+        found.append(Address(q.index, hashlib.sha256(text.encode()).hexdigest()[:40], problem.input_sha256))
+    return found
+
+
+def solve(question: Question, address: str, known: tuple[PortableRow, ...]) -> Answer:
+    """Solve one case; infeasible and unfinished ones are answers too.
+
+    Parameters
+    ----------
+    question
+        What to solve.
+    address
+        From ``addresses``.
+    known
+        Outage rows of a neighbour.
+    """
+    from planner.pipeline import plan  # noqa: PLC0415 - finding addresses needs no solver
+    from planner.solve import Infeasible, NoPlan  # noqa: PLC0415
+
+    began = time.perf_counter()
+    problem = load_case(question.case, question.overrides, scenario=question.overlays)
+    rows: tuple[PortableRow, ...] = ()
+
+    def keep(c: Coefficients, found: tuple[RowKey, ...]) -> None:
+        nonlocal rows
+        rows = _portable(c, found)
+
+    record: dict[str, Any] = {"address": address, "input_sha256": problem.input_sha256, "plan": None, "reason": ""}
+    try:
+        found = plan(problem, known_rows=lambda c: _at_home(c, known), rows_found=keep)
+        record |= {"status": found.status, "plan": found.model_dump(mode="json")}
+    except Infeasible:
+        record |= {"status": "infeasible", "reason": "no plan keeps every rule"}
+    except NoPlan as stop:
+        record |= {"status": "no_plan", "reason": str(stop)}
+    record["rows"] = rows
+    seconds = time.perf_counter() - began
+    record["solve_s"] = seconds
+    return Answer(address, record["status"], pack(record), rows, seconds)
+
+
+def pack(record: dict[str, Any]) -> bytes:
+    """Write a record as the store holds it: JSON, compressed, the same bytes for the same content."""
+    return gzip.compress(json.dumps(record, allow_nan=False).encode(), compresslevel=5, mtime=0)
+
+
+def unpack(content: bytes) -> dict[str, Any]:
+    """Read a stored record."""
+    found: dict[str, Any] = json.loads(gzip.decompress(content))
+    return found
+
+
+def rows_of(record: dict[str, Any]) -> tuple[PortableRow, ...]:
+    """Outage rows of a stored record."""
+    return tuple((kind, lost, period, tuple(counts), bridge) for kind, lost, period, counts, bridge in record["rows"])
+
+
+def _portable(c: Coefficients, rows: tuple[RowKey, ...]) -> tuple[PortableRow, ...]:
+    """Rows by name: a neighbour may number contingencies, periods and counts otherwise."""
+    found = []
+    for key in rows:
+        lost, period = c.contingencies[key.contingency], c.problem.periods[key.period].label
+        counts = (key.count,) if key.bridge else tuple(int(n) for n in c.requirement.counts[key.count])
+        found.append((lost.kind, lost.lost, period, counts, key.bridge))
+    return tuple(sorted(found))
+
+
+def _at_home(c: Coefficients, known: tuple[PortableRow, ...]) -> tuple[RowKey, ...]:
+    """The neighbour's rows that this case has too; any of them is a valid row."""
+    from planner.model.reliability import RowKey  # noqa: PLC0415
+
+    lost = {(q.kind, q.lost): i for i, q in enumerate(c.contingencies)}
+    period = {p.label: i for i, p in enumerate(c.problem.periods)}
+    wanted = {counts for *_, counts, bridge in known if not bridge}
+    place: dict[tuple[int, ...], int] = {}
+    if wanted:
+        for i, row in enumerate(c.requirement.counts.tolist()):
+            if (counts := tuple(row)) in wanted:
+                place[counts] = i
+    found = []
+    for kind, name, label, counts, bridge in known:
+        q, p = lost.get((kind, name)), period.get(label)
+        d = (counts[0] if counts[0] < len(c.bridge_delays_h) else None) if bridge else place.get(counts)
+        if q is not None and p is not None and d is not None and c.holds[q, p]:
+            found.append(RowKey(q, p, d, bridge=bridge))
+    return tuple(found)

@@ -1,0 +1,181 @@
+"""The engine: same rows whatever the workers, and nothing lost when client, worker or scheduler dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = """
+study: quick
+cases: [tiny]
+scenarios: {base: [], cut: [export-cut-off]}
+grid: {reliability.reserve_frac: [1.0, 0.9, 0.8], load.delay_usd_per_mw_yr: [1, 2, 3, 4, 5]}
+"""
+REAL = """
+study: real
+cases: [tiny]
+scenarios: {base: [], small: [load-small], long: [backup-8h]}
+grid: {reliability.reserve_frac: [1.0, 0.9]}
+limits: {measure: cell, max_frac: [null, 0]}
+regret: {until: 2028-01, scenarios: [base, long]}
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"} | more
+
+
+def start(*words: str, **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment(**more), text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    out, errors = process.communicate(timeout=600)
+    assert process.returncode == code, out + errors
+    return out
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 300.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def rows(folder: Path) -> dict[str, pd.DataFrame]:
+    return {n: pd.read_parquet(folder / n) for n in ("cases", "orders", "vintages", "contingencies")}
+
+
+def same(a: Path, b: Path) -> None:
+    for (name, left), right in zip(rows(a).items(), rows(b).values(), strict=True):
+        pd.testing.assert_frame_equal(left, right, obj=name)
+
+
+@pytest.fixture(scope="module")
+def quiet_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An undisturbed run of the quick study: the study file and the folder."""
+    here = tmp_path_factory.mktemp("quick")
+    (here / "quick.yaml").write_text(QUICK)
+    assert (
+        finish(start("tests.study.run_quick", str(here / "quick.yaml"), str(here / "out"), "1")).strip()
+        == "30 0 0 whole"
+    )
+    return here / "quick.yaml", here / "out"
+
+
+def test_real_cases_are_the_same_with_one_and_two_workers(tmp_path: Path) -> None:
+    study = tmp_path / "real.yaml"
+    study.write_text(REAL)
+    one = start("planner.cli", "study", str(study), "--out", str(tmp_path / "1"), "--workers", "1", "--quiet")
+    finish(one)
+    finish(start("planner.cli", "study", str(study), "--out", str(tmp_path / "2"), "--workers", "2", "--quiet"))
+    same(tmp_path / "1", tmp_path / "2")
+    cases = rows(tmp_path / "1")["cases"]
+    assert len(cases) == 3 * 2 * 2 + 4
+    # by hand (cases/README.md): 2.74; the plan of base stays the best one for base
+    assert cases.loc[cases["name"] == "tiny/base/p0/cell<=any", "cost_musd"].item() == pytest.approx(2.74)
+    assert cases.loc[cases["name"] == "tiny/base/plan of base", "cost_musd"].item() == pytest.approx(2.74)
+    assert set(cases["status"]) <= {"optimal", "gap_limit", "infeasible"}
+    # two engines read it without us, and agree
+    found = duckdb.sql(f"select count(*), sum(cost_musd) from '{tmp_path}/1/cases/*.parquet'").fetchone()
+    assert found is not None
+    assert found[0] == len(cases)
+    assert found[1] == pytest.approx(cases["cost_musd"].sum())
+    finish(start("planner.cli", "study-report", str(tmp_path / "1"), "--quiet"))
+    assert "Which plan is regretted least" in (tmp_path / "1" / "study.html").read_text()
+    # another study that shares the folder of solved cases solves nothing
+    again = start(
+        "planner.cli",
+        "study",
+        str(study),
+        "--out",
+        str(tmp_path / "3"),
+        "--shared",
+        str(tmp_path / "1" / "solved"),
+        "--json",
+    )
+    told = json.loads(finish(again))
+    assert (told["solved"], told["failed"], told["reused"]) == (0, 0, 16)
+    same(tmp_path / "1", tmp_path / "3")
+
+
+def test_killed_client_resumes_to_the_same_rows(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    study, whole = quiet_run
+    client = start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1", QUICK_S="0.3")
+    wait_for(lambda: len(list((tmp_path / "out").glob("solved/*/*.json.gz"))) >= 4)
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    assert pd.read_parquet(tmp_path / "out" / "cases").shape[0] >= 0 if (tmp_path / "out" / "cases").exists() else True
+    told = finish(start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1")).split()
+    assert int(told[0]) <= 26
+    assert int(told[1]) >= 4
+    same(whole, tmp_path / "out")
+
+
+@contextmanager
+def cluster(log: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
+    """A real scheduler and two workers on loopback."""
+    address = log.parent / "scheduler.json"
+    words = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    crew = [start(*words, "--scheduler-file", str(address))]
+    try:
+        wait_for(address.exists)
+        for _ in range(2):
+            more = ["--scheduler-file", str(address), "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+            crew.append(start("distributed.cli.dask_worker", *more, QUICK_LOG=str(log), QUICK_S="0.2"))
+        yield json.loads(address.read_text())["address"], crew
+    finally:
+        for process in crew:
+            process.kill()
+            process.wait()
+
+
+def test_killed_worker_loses_no_case(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    study, whole = quiet_run
+    log = tmp_path / "who.txt"
+    with cluster(log) as (address, crew):
+        client = start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1", address)
+        wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 6)
+        crew[1].send_signal(signal.SIGKILL)
+        assert finish(client).strip() == "30 0 0 whole"
+    same(whole, tmp_path / "out")
+
+
+def test_lost_scheduler_ends_the_run_and_resumes(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    study, whole = quiet_run
+    log = tmp_path / "who.txt"
+    with cluster(log) as (address, crew):
+        client = start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1", address)
+        wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 6)
+        crew[0].send_signal(signal.SIGKILL)
+        assert "scheduler was lost" in finish(client)
+    finish(start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1"))
+    same(whole, tmp_path / "out")
+
+
+def test_a_folder_of_another_study_is_refused(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    from planner.faults import InputError
+    from planner.study.engine import run_study
+
+    study, whole = quiet_run
+    with pytest.raises(InputError, match="--resume"):
+        run_study(study, out=whole)
+    other = tmp_path / "other.yaml"
+    other.write_text(QUICK.replace("quick", "other"))
+    with pytest.raises(InputError, match="another study"):
+        run_study(other, out=whole, resume=True)
