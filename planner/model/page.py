@@ -27,6 +27,9 @@ SWITCHED_ON = (
     "policy.domestic_floor_frac=0.4",
     "exposure_limits={cell: {max_frac: 0.5}}",
     "site.zones.0.hazard_budget_mwh=3000",
+    "committed={until: 2027-01, orders: [{offer: catl-tener-cn, delivery: 2028-01, containers: 40},"
+    " {offer: hithium-6250-cn, delivery: 2028-01, containers: 9},"
+    " {offer: hithium-6250-tx, delivery: 2028-01, containers: 9}, {offer: peak-nfpp-us, delivery: 2029-01, containers: 9}]}",
 )
 _READABLE_TERMS = 6
 

@@ -74,7 +74,7 @@ def read_results(folder: Path) -> Findings:
 
 
 def central(found: Findings) -> pd.DataFrame:
-    """One case per base case and scenario: first grid point, first draw, no exposure limit where there is one without."""
+    """One case per base case and scenario: first grid point, first draw, without an exposure limit if possible."""
     own = found.own
     order = own.assign(limited=own["limit_frac"].notna()).sort_values(["limited", "case_index"])
     first = order.drop_duplicates(["case", "scenario"]).sort_values("case_index")

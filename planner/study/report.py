@@ -294,7 +294,7 @@ def _public(found: Findings) -> Section:
         "China-made cells removed, MWh",
         "USD per MWh removed",
     ]
-    text = "Credits paid less duties received, against the first scenario; a negative figure is money that the public keeps."
+    text = "Credits paid less duties received, against the first scenario; a negative figure is money the public keeps."
     return Section("public", "What the public pays", text, [_table("", columns, rows)] if rows else [])
 
 

@@ -38,6 +38,10 @@ def golden_problem() -> Problem:
             ("2031-01", "2034-01", 83.1, 83.1, 90.0),
         ),
         offer_changes={"Beta": {"response_s": 77.0}},
+        committed__until="2027-08",
+        committed__orders=[
+            {"offer": name, "delivery": "2029-01", "containers": n} for name, n in (("Alpha", 13), ("Beta", 7), ("Gen", 3))
+        ],
         reliability__service=[{"until_h": 1.0, "share_frac": 1.0}, {"until_h": 4.0, "share_frac": 0.45}],
     )  # fmt: skip
 

@@ -38,8 +38,9 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start(*words: str, **more: str) -> subprocess.Popen[str]:
+    how = ["-c", "from planner.cli import main; main()"] if words[0] == "planner" else ["-m", words[0]]
     return subprocess.Popen(
-        [sys.executable, "-m", *words], cwd=ROOT, env=environment(**more), text=True, stdout=subprocess.PIPE,
+        [sys.executable, *how, *words[1:]], cwd=ROOT, env=environment(**more), text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -81,9 +82,9 @@ def quiet_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_real_cases_are_the_same_with_one_and_two_workers(tmp_path: Path) -> None:
     study = tmp_path / "real.yaml"
     study.write_text(REAL)
-    one = start("planner.cli", "study", str(study), "--out", str(tmp_path / "1"), "--workers", "1", "--quiet")
+    one = start("planner", "study", str(study), "--out", str(tmp_path / "1"), "--workers", "1", "--quiet")
     finish(one)
-    finish(start("planner.cli", "study", str(study), "--out", str(tmp_path / "2"), "--workers", "2", "--quiet"))
+    finish(start("planner", "study", str(study), "--out", str(tmp_path / "2"), "--workers", "2", "--quiet"))
     same(tmp_path / "1", tmp_path / "2")
     cases = rows(tmp_path / "1")["cases"]
     assert len(cases) == 3 * 2 * 2 + 4
@@ -96,11 +97,11 @@ def test_real_cases_are_the_same_with_one_and_two_workers(tmp_path: Path) -> Non
     assert found is not None
     assert found[0] == len(cases)
     assert found[1] == pytest.approx(cases["cost_musd"].sum())
-    finish(start("planner.cli", "study-report", str(tmp_path / "1"), "--quiet"))
+    finish(start("planner", "study-report", str(tmp_path / "1"), "--quiet"))
     assert "Which plan is regretted least" in (tmp_path / "1" / "study.html").read_text()
     # another study that shares the folder of solved cases solves nothing
     again = start(
-        "planner.cli",
+        "planner",
         "study",
         str(study),
         "--out",
