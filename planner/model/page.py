@@ -29,7 +29,8 @@ SWITCHED_ON = (
     "site.zones.0.hazard_budget_mwh=3000",
     "committed={until: 2027-01, orders: [{offer: catl-tener-cn, delivery: 2028-01, containers: 40},"
     " {offer: hithium-6250-cn, delivery: 2028-01, containers: 9},"
-    " {offer: hithium-6250-tx, delivery: 2028-01, containers: 9}, {offer: peak-nfpp-us, delivery: 2029-01, containers: 9}]}",
+    " {offer: hithium-6250-tx, delivery: 2028-01, containers: 9},"
+    " {offer: peak-nfpp-us, delivery: 2029-01, containers: 9}]}",
 )
 _READABLE_TERMS = 6
 
