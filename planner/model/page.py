@@ -29,6 +29,10 @@ SWITCHED_ON = (
     "site.zones.0.hazard_budget_mwh=3000",
     "governance.max_share.supplier=0.5",
     "governance.min_suppliers=2",
+    "committed={until: 2027-01, orders: [{offer: catl-tener-cn, delivery: 2028-01, containers: 40},"
+    " {offer: hithium-6250-cn, delivery: 2028-01, containers: 9},"
+    " {offer: hithium-6250-tx, delivery: 2028-01, containers: 9},"
+    " {offer: peak-nfpp-us, delivery: 2029-01, containers: 9}]}",
 )
 _READABLE_TERMS = 6
 
@@ -70,7 +74,6 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `zone_option[z,j]` | 0 or 1 | the option of a zone |
 | `present[z,a]` | 0 or 1 | a fire class stands in a zone |
 | `energised[p]` | 0 or 1 | some load is on in a period in which none need be |
-| `counted[s]` | 0 or 1 | the supplier of storage counts towards the least number |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
 """

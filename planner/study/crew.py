@@ -62,7 +62,7 @@ class Crew:
             for name in _THREADS:
                 os.environ.setdefault(name, "1")
             self._cluster = LocalCluster(
-                n_workers=self.workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                n_workers=self.workers, threads_per_worker=1, processes=True, dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
             )  # fmt: skip
         try:

@@ -74,7 +74,7 @@ def read_results(folder: Path) -> Findings:
 
 
 def central(found: Findings) -> pd.DataFrame:
-    """One case per base case and scenario: first grid point, first draw, unlimited where possible."""
+    """One case per base case and scenario: first grid point, first draw, without an exposure limit if possible."""
     own = found.own
     order = own.assign(limited=own["limit_frac"].notna()).sort_values(["limited", "case_index"])
     first = order.drop_duplicates(["case", "scenario"]).sort_values("case_index")
@@ -219,8 +219,7 @@ def regrets(found: Findings) -> list[RegretTable]:
         weights = weights / weights.sum() if weights.sum() > 0 else weights
         worst = table.max(axis=1)
         expected = table.where(weights > 0, 0.0).mul(weights.where(weights > 0, 0.0)).sum(axis=1)
-        reached = table.loc[:, weights > 0].lt(np.inf).all(axis=1)
-        expected = expected.where(reached, np.inf)
+        expected[np.isinf(table.loc[:, weights > 0]).any(axis=1)] = np.inf
         choice = [str(s.idxmin()) if np.isfinite(s.min()) else None for s in (worst, expected)]
         tables.append(RegretTable(str(case), table, worst, expected, *choice))
     return tables

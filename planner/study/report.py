@@ -240,7 +240,8 @@ def _regret(found: Findings) -> Section:
         finite = t.regret_musd.to_numpy()[pd.notna(t.regret_musd.to_numpy())]
         largest = max([v for v in finite if math.isfinite(v)] or [0.0])
         rows = []
-        for name, row in t.regret_musd.iterrows():
+        for name in map(str, t.regret_musd.index):
+            row = t.regret_musd.loc[name]
             cells = [_cell(_number(v), 1.0 if math.isinf(v) else v / largest if largest else None) for v in row]
             rows.append(
                 [
@@ -294,7 +295,7 @@ def _public(found: Findings) -> Section:
         "China-made cells removed, MWh",
         "USD per MWh removed",
     ]
-    text = "Credits paid less duties received, against the first scenario; below zero the public keeps money."
+    text = "Credits paid less duties received, against the first scenario; a negative figure is money the public keeps."
     return Section("public", "What the public pays", text, [_table("", columns, rows)] if rows else [])
 
 
