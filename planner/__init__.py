@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner.frontier.portfolio import trace_frontier
     from planner.frontier.results import Frontier
+    from planner.frontier.weighted import plan
     from planner.inputs import InputError, load_case
     from planner.model.build import build_model
-    from planner.pipeline import plan
     from planner.problem import Problem
     from planner.results import Plan
     from planner.solve import Infeasible, NoPlan
@@ -50,7 +50,7 @@ _HOME = {
     "Problem": "planner.problem",
     "build_model": "planner.model.build",
     "load_case": "planner.inputs",
-    "plan": "planner.pipeline",
+    "plan": "planner.frontier.weighted",
     "trace_frontier": "planner.frontier.portfolio",
 }
 

@@ -176,8 +176,8 @@ def test_arguments_out_of_range_are_refused() -> None:
         trace(m, cost, exposure, workers=0)
     with pytest.raises(ValueError, match="linear"):
         trace(m, cost, m.z[0] * m.z[1])
+    m.free = pyo.Var()
     with pytest.raises(ValueError, match="smallest value"):
-        m.free = pyo.Var()
         trace(m, cost + m.free, exposure)
 
 
