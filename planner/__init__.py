@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from planner.explain import Explanation, explain_plan
     from planner.frontier.portfolio import trace_frontier
     from planner.frontier.results import Frontier
+    from planner.frontier.weighted import plan
     from planner.inputs import InputError, load_case
     from planner.model.build import build_model
-    from planner.pipeline import plan
     from planner.problem import Problem
     from planner.results import Plan
     from planner.solve import Infeasible, NoPlan
@@ -57,7 +57,7 @@ _HOME = {
     "build_model": "planner.model.build",
     "explain_plan": "planner.explain.board",
     "load_case": "planner.inputs",
-    "plan": "planner.pipeline",
+    "plan": "planner.frontier.weighted",
     "trace_frontier": "planner.frontier.portfolio",
     "run_study": "planner.study.engine",
 }

@@ -470,7 +470,7 @@ class _Wish:
         """Return the plan, or the exit code when there is none."""
         with LiveLine(self.quiet) as line:
             line.note("loading the solver")
-            from planner.pipeline import plan as solve
+            from planner.frontier.weighted import plan as solve
             from planner.solve import Infeasible, NoPlan
 
             try:

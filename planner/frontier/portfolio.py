@@ -111,7 +111,7 @@ def trace_frontier(
             at = time.perf_counter()
             note("tracing the front")
             campus = prepared(problem, measure, held, with_site=with_site, known_rows=solution.rows, stop=stop)
-            given = _columns_for(campus, search, solution.x)
+            given = columns_for(campus, search, solution.x)
             front = _traced(campus, tolerance, stop, workers, audit, state, resume, given, note)
             timing["front"] = timing.get("front", 0.0) + time.perf_counter() - at
             at = time.perf_counter()
@@ -157,7 +157,7 @@ def firm_level(search: Search, plan: Plan) -> Held:
     return {key: bought.get(key, 0) for key in keys}
 
 
-def _columns_for(campus: Campus, search: Search, x: FloatArray) -> FloatArray:
+def columns_for(campus: Campus, search: Search, x: FloatArray) -> FloatArray:
     """A solution of one search in the columns of another, by name."""
     known = {v.name: x[j] for v in search.model.component_data_objects(pyo.Var) if (j := search.compiled.index(v)) >= 0}
     target = campus.search
@@ -200,6 +200,8 @@ class _Walk:
         self.campus, self.front, self.stop, self.workers = campus, front, stop, workers
         self.plans: list[Plan] = [cheap]
         self.tried: set[float] = set()
+        #: (exposure limit, proved cost of any whole-container plan within it)
+        self.bounds: list[tuple[float, float]] = []
         rows = tuple(dict.fromkeys([*solution.rows, *campus.two.separation.outages.rows]))  # type: ignore[union-attr]
         terms = (campus.problem, campus.measure, held, rows, stop.left_s(), audit)
         self.makers = Makers(terms, workers)
@@ -233,7 +235,10 @@ class _Walk:
             at = min(max(e, self.front.points[0].exposure), self.front.points[-1].exposure)
             wanted.append(Wanted(at, self.front.solution(at), max(self.front.lower(at), self.plans[0].bound_musd)))
         made = self.makers.make(wanted, self.stop)
-        self.plans += [plan for plan, _ in made if plan is not None]
+        for limit, (plan, _) in zip(wanted, made, strict=True):
+            if plan is not None:
+                self.plans.append(plan)
+                self.bounds.append((limit.exposure_frac, plan.bound_musd))
         return all(quick for _, quick in made)
 
     def corners(self) -> list[tuple[float, float]]:
@@ -248,6 +253,9 @@ class _Walk:
         # What is proved about whole containers without any limit holds under every limit.
         bound = self.front.archive.frame.inside((0.0, self.plans[0].bound_musd))[1]
         lower = lower.merged(Fact(0.0, 1.0, np.inf, np.inf, bound).curve(-2, lo, hi), -1)
+        for limit, cost in self.bounds:
+            e, c = self.front.archive.frame.inside((limit, cost))
+            lower = lower.merged(Fact(0.0, 1.0, e, np.inf, c).curve(-2, lo, hi), -1)
         curve = Curve.nothing(lo, hi, np.inf)
         corners = self.corners()
         for number, corner in enumerate(corners):

@@ -164,7 +164,7 @@ def _point(
 ) -> FrontierPoint:
     measure, plan = campus.measure, plans[i]
     e = plan.exposure_frac[measure]
-    bound = min(max(front.lower(e), bound_musd), plan.cost_musd)
+    bound = min(max(front.lower(e), bound_musd, plan.bound_musd), plan.cost_musd)
     left, right = prices(front, e)
     cheap = plans[-1]
     removed = (cheap.exposure_frac[measure] - e) * plan.required_mwh

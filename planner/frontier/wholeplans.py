@@ -29,6 +29,8 @@ _CAP = "exposure_cap"
 #: Room that a plan's exposure has above the point it was made for.
 _ROOM_FRAC = 1e-9
 _ROUNDING_GAP = 5e-4
+#: A quick plan whose gap is larger than this is searched for in earnest.
+_QUICK_GAP = 0.01
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,11 @@ class Maker:
         names = [f"{_CAP}[{i}]" for i in range(len(vectors))]
         search.compiled.add_rows(csr_array(np.array(vectors)), none, -none, names)
 
-    def make(self, wanted: Wanted) -> tuple[Plan | None, bool]:
-        """Return the plan (None if none was found), and whether the quick way was enough."""
+    def make(self, wanted: Wanted, gap_frac: float | None = None) -> tuple[Plan | None, bool]:
+        """Return the plan (None if none was found), and whether the quick way was enough.
+
+        Without ``gap_frac`` the plan's own gap is what was asked: it is stated with the point.
+        """
         began = time.perf_counter()
         search = self.campus.search
         problem = limited(self.campus.problem, self.measure, wanted.exposure_frac * (1 + _ROOM_FRAC) + _ROOM_FRAC)
@@ -75,14 +80,19 @@ class Maker:
         except (Infeasible, NoPlan, SolverFault):
             attempt = None
         if attempt is None or attempt.x is None:
-            return self._slowly(problem, wanted, began), False
+            return self._slowly(problem, wanted, began, gap_frac), False
         solution = Solution(
             attempt.x, attempt.objective, min(wanted.bound_musd, attempt.objective), self.campus.columns(wanted.x),
             {}, tuple(search.outages.rows), False, len(search.compiled.row_lower), len(search.compiled.cost),
         )  # fmt: skip
-        return self._judged(search, problem, solution, began), True
+        quick = self._judged(search, problem, solution, began, gap_frac)
+        if solution.gap_frac <= max(_QUICK_GAP, gap_frac or 0.0):
+            return quick, True
+        # Few containers: the binaries of the fractional plan are not those of the best whole one.
+        slow = self._slowly(problem, wanted, began, gap_frac)
+        return (slow if slow is not None and slow.cost_musd < quick.cost_musd else quick), True
 
-    def _slowly(self, problem: Problem, wanted: Wanted, began: float) -> Plan | None:
+    def _slowly(self, problem: Problem, wanted: Wanted, began: float, gap_frac: float | None) -> Plan | None:
         """The whole search under the exposure limit, sites and all."""
         case = self.problem.case
         search = Search(copy.copy(self.campus.search.c), self.stop, case.solver.gap_frac, case.solver.seed)
@@ -92,14 +102,17 @@ class Maker:
             solution = search.run(self.rows)
         except (Infeasible, NoPlan, DoesNotFit, SolverFault):
             return None
-        return self._judged(search, problem, solution, began)
+        return self._judged(search, problem, solution, began, gap_frac)
 
-    def _judged(self, search: Search, problem: Problem, solution: Solution, began: float) -> Plan:
+    def _judged(
+        self, search: Search, problem: Problem, solution: Solution, began: float, gap_frac: float | None
+    ) -> Plan:
         """Judge under the limit; the coefficients stay, only the limit differs."""
         seen = copy.copy(search)
         seen.c = copy.copy(search.c)
         seen.c.problem = problem
-        return judged(seen, solution, problem.case.solver.gap_frac, audit=self.audit, began=began)
+        asked = solution.gap_frac + 1e-12 if gap_frac is None else gap_frac
+        return judged(seen, solution, asked, audit=self.audit, began=began)
 
 
 _MAKER: list[Maker] = []

@@ -1,0 +1,152 @@
+"""The front of three ways on the same Pyomo models: certified boxes, pyaugmecon, and an epsilon grid.
+
+    python -m benchmarks.frontier [--sizes 12 18] [--grid 40] [--augmecon]
+
+Models are covering problems with whole and continuous columns, drawn from a fixed seed. Error is the
+largest distance (share of the range) by which a way's front lies above the exact front, which the
+certified boxes give at tolerance 0; the grid builds a fresh model for every point, as one would by hand.
+pyaugmecon needs whole objectives, so it is run on models without continuous columns only, where it is
+installed (``pip install pyaugmecon``; it asks for an older numpy than the rest).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyomo.environ as pyo
+
+from planner.frontier import Front, trace
+
+Points = list[tuple[float, float]]
+
+
+def covering(size: int, continuous: int, seed: int) -> tuple[pyo.ConcreteModel, object, object]:
+    """Cover three demands with whole numbers of ``size`` things and some continuous ones."""
+    draw = np.random.default_rng(seed)
+    m = pyo.ConcreteModel()
+    m.z = pyo.Var(range(size), domain=pyo.Integers, bounds=(0, 3))
+    m.y = pyo.Var(range(continuous), bounds=(0, 4))
+    columns = [*m.z.values(), *m.y.values()]
+    whole = draw.integers(2, 30, (2, len(columns)))
+    rows = draw.integers(0, 12, (3, len(columns)))
+    m.rows = pyo.Constraint(
+        range(3),
+        rule=lambda m, r: sum(int(a) * v for a, v in zip(rows[r], columns, strict=True)) >= int(rows[r].sum()),
+    )
+    cost, exposure = (sum(int(a) * v for a, v in zip(row, columns, strict=True)) for row in whole)
+    return m, cost, exposure
+
+
+def epsilon_grid(size: int, continuous: int, seed: int, points: int) -> tuple[Points, int]:
+    """Ends, then least cost at evenly spread exposure limits, each from a fresh model."""
+
+    def solve(aim: str, limit: float | None = None) -> tuple[float, float]:
+        m, cost, exposure = covering(size, continuous, seed)
+        if limit is not None:
+            m.limit = pyo.Constraint(expr=exposure <= limit)  # type: ignore[operator]
+        m.aim = pyo.Objective(expr=cost if aim == "cost" else exposure)
+        solver = pyo.SolverFactory("appsi_highs")
+        solver.options["mip_rel_gap"] = 0.0
+        solver.solve(m)
+        return float(pyo.value(exposure)), float(pyo.value(cost))
+
+    least = solve("exposure")[0]
+    cheap = solve("cost")
+    grid = [solve("cost", least + (cheap[0] - least) * k / points + 1e-6) for k in range(points)]
+    return [*grid, cheap], points + 2
+
+
+def augmecon(size: int, seed: int, points: int, folder: Path) -> tuple[Points, int]:
+    """The same model by pyaugmecon's AUGMECON-R."""
+    from pyaugmecon import PyAugmecon  # noqa: PLC0415 - only where it is installed
+
+    m, cost, exposure = covering(size, 0, seed)
+    m.obj_list = pyo.ObjectiveList()
+    m.obj_list.add(expr=-cost, sense=pyo.maximize)
+    m.obj_list.add(expr=-exposure, sense=pyo.maximize)
+    for objective in m.obj_list.values():
+        objective.deactivate()
+    options = {
+        "name": "covering", "grid_points": points, "solver_name": "appsi_highs", "output_excel": False,
+        "logging_folder": str(folder), "early_exit": True, "bypass_coefficient": True, "flag_array": True,
+    }  # fmt: skip
+    solver = PyAugmecon(m, options, {})
+    solver.solve()
+    found = [(-float(e), -float(c)) for c, e in solver.get_pareto_solutions()]
+    return sorted(found), int(getattr(solver.model, "models_solved", None).value())
+
+
+def worst_error(points: Points, exact: Front) -> float:
+    """Largest excess of a step function of points over the exact front, in shares of its two ranges."""
+    secure, cheap = exact.points[0], exact.points[-1]
+    wide, high = cheap.exposure - secure.exposure, secure.cost - cheap.cost
+    worst = 0.0
+    for p in exact.points:
+        # Horizontal or vertical, whichever is smaller: how far the true point must move to be attained.
+        shifts = [max((e - p.exposure) / wide, (c - p.cost) / high, 0.0) for e, c in points]
+        worst = max(worst, min(shifts))
+    return worst
+
+
+def timed(work: Callable[[], tuple[Points, int]]) -> tuple[Points, int, float]:
+    """Result and CPU seconds of this process."""
+    began = time.process_time()
+    points, solves = work()
+    return points, solves, time.process_time() - began
+
+
+Row = tuple[str, int, float, float, float | None]
+
+
+def by_boxes(size: int, continuous: int, seed: int, tolerance: float, exact: Front) -> Row:
+    """Certified boxes; a mixed front is made of segments, so it is asked at the corners of the exact one too."""
+    began = time.process_time()
+    front = trace(*covering(size, continuous, seed), tolerance=tolerance)
+    spent = time.process_time() - began
+    points = [(p.exposure, p.cost) for p in front.points]
+    points += [(p.exposure, front.upper(p.exposure)) for p in exact.points if np.isfinite(front.upper(p.exposure))]
+    return f"boxes, tolerance {tolerance:g}", front.solves, spent, worst_error(points, exact), front.uncovered_frac
+
+
+def by_grid(size: int, continuous: int, seed: int, count: int, exact: Front) -> Row:
+    """Epsilon grid."""
+    points, solves, spent = timed(lambda: epsilon_grid(size, continuous, seed, count))
+    return f"epsilon grid of {count}, fresh models", solves, spent, worst_error(points, exact), None
+
+
+def by_augmecon(size: int, seed: int, count: int, exact: Front) -> Row:
+    """pyaugmecon."""
+    with tempfile.TemporaryDirectory() as folder:
+        points, solves, spent = timed(lambda: augmecon(size, seed, count, Path(folder)))
+    return f"pyaugmecon, grid of {count}", solves, spent, worst_error(points, exact), None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[12, 18])
+    parser.add_argument("--grid", type=int, nargs="+", default=[10, 40, 120])
+    parser.add_argument("--augmecon", action="store_true")
+    parser.add_argument("--seed", type=int, default=3)
+    asked = parser.parse_args(arguments)
+    print("| model | way | solves | CPU s | worst error | certified uncovered |\n|---|---|---|---|---|---|")
+    for size in asked.sizes:
+        for continuous in (0, 4):
+            exact = trace(*covering(size, continuous, asked.seed), tolerance=0.0)
+            rows = [by_boxes(size, continuous, asked.seed, t, exact) for t in (0.01, 0.001, 0.0)]
+            rows += [by_grid(size, continuous, asked.seed, n, exact) for n in asked.grid]
+            if asked.augmecon and continuous == 0:
+                rows += [by_augmecon(size, asked.seed, n, exact) for n in asked.grid]
+            for way, solves, spent, error, uncovered in rows:
+                share = "none" if uncovered is None else f"{uncovered:.4%}"
+                name = f"{size} whole, {continuous} continuous"
+                print(f"| {name} | {way} | {solves} | {spent:.2f} | {error:.4%} | {share} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
