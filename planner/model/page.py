@@ -74,6 +74,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `zone_option[z,j]` | 0 or 1 | the option of a zone |
 | `present[z,a]` | 0 or 1 | a fire class stands in a zone |
 | `energised[p]` | 0 or 1 | some load is on in a period in which none need be |
+| `counted[s]` | 0 or 1 | the supplier of storage counts towards the least number |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
 """

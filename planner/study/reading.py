@@ -219,7 +219,7 @@ def regrets(found: Findings) -> list[RegretTable]:
         weights = weights / weights.sum() if weights.sum() > 0 else weights
         worst = table.max(axis=1)
         expected = table.where(weights > 0, 0.0).mul(weights.where(weights > 0, 0.0)).sum(axis=1)
-        expected[np.isinf(table.loc[:, weights > 0]).any(axis=1)] = np.inf
+        expected = expected.where(table.loc[:, weights > 0].lt(np.inf).all(axis=1), np.inf)
         choice = [str(s.idxmin()) if np.isfinite(s.min()) else None for s in (worst, expected)]
         tables.append(RegretTable(str(case), table, worst, expected, *choice))
     return tables

@@ -241,8 +241,8 @@ def _regret(found: Findings) -> Section:
         largest = max([v for v in finite if math.isfinite(v)] or [0.0])
         rows = []
         for name in map(str, t.regret_musd.index):
-            row = t.regret_musd.loc[name]
-            cells = [_cell(_number(v), 1.0 if math.isinf(v) else v / largest if largest else None) for v in row]
+            row = t.regret_musd.loc[name].to_numpy(dtype=float)
+            cells = [_cell(_number(v), 1.0 if math.isinf(float(v)) else v / largest if largest else None) for v in row]
             rows.append(
                 [
                     _cell(f"plan of {name}"),
