@@ -1,4 +1,4 @@
-"""The command line: ``planner check``, ``plan``, ``explain``, ``report``, ``schema``.
+"""The command line: every command, its options, and how it ends.
 
 Exit codes: 0 solved to the gap asked and verified; 1 a defect in the planner, or a plan that
 failed verification (kept); 2 bad input; 3 infeasible; 4 stopped with a plan; 5 stopped without.
@@ -7,28 +7,16 @@ failed verification (kept); 2 bad input; 3 infeasible; 4 stopped with a plan; 5 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import signal
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
-from planner.terminal import LiveLine, console_on, plain, prepare_streams, say
-
-if TYPE_CHECKING:
-    from planner.problem import Problem
-    from planner.results import Plan
-
-OK, DEFECT, BAD_INPUT, INFEASIBLE, STOPPED_WITH_PLAN, STOPPED = range(6)
-_CODES = {"optimal": OK, "gap_limit": OK, "unverified": DEFECT}
-_MAX_TIME_LIMIT_S = 1e6
-_EXPLAIN_LIMIT_S = 120.0
+from planner.endings import BAD_INPUT, INFEASIBLE, OK, STOPPED, STOPPED_WITH_PLAN, defect, pipe_closed, reply
+from planner.terminal import console_on, plain, prepare_streams, say
 
 app = typer.Typer(
     add_completion=False,
@@ -45,6 +33,10 @@ CaseArgument = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the case; repeatable.")
+]
+ScenarioOption = Annotated[
+    list[str] | None,
+    typer.Option("--scenario", metavar="NAME", help="A future laid over the case: file or shipped name; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Result as JSON on standard output, all else on error.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress and no summary; faults are still shown.")]
@@ -67,7 +59,7 @@ def _usage_fault(error: Exception) -> int:
     """Say what is wrong with the command line; anything else is a defect."""
     words = getattr(error, "format_message", None)
     if words is None:
-        return _defect(error)
+        return defect(error)
     say(f"{words()}\n'planner --help' and 'planner plan --help' list commands and options.")
     return BAD_INPUT
 
@@ -90,12 +82,18 @@ def _common(
 
 
 @app.command()
-def check(case: CaseArgument, set_: SetOption = None, json_: JsonOption = False, quiet: QuietOption = False) -> None:
+def check(
+    case: CaseArgument,
+    set_: SetOption = None,
+    scenario: ScenarioOption = None,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Show every fault of a case at once.
 
     A case without faults is then checked by arithmetic: what will bind, and what no plan can keep.
     """
-    raise typer.Exit(_run(lambda out: _check(case, set_ or [], json_, quiet, out), json_))
+    raise typer.Exit(_run(lambda out: _check(case, set_ or [], scenario or [], json_, quiet, out), json_))
 
 
 @app.command()
@@ -107,6 +105,7 @@ def plan(
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Replay every outage, not only the tightest.")] = False,
     prices: Annotated[bool, typer.Option("--prices", help="Solve again for the price of each rule and doubt.")] = False,
+    scenario: ScenarioOption = None,
     json_: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -114,8 +113,14 @@ def plan(
 
     It is replayed independently, shown, and written as plan.json, tables (CSV, Parquet), a page and a workbook.
     """
-    wish = _Wish(case, set_ or [], out, gap, time_limit, audit, json_, quiet, prices)
-    raise typer.Exit(_run(wish.carry_out, json_))
+
+    def job(stream: TextIO) -> int:
+        from planner.plancommand import PlanWish
+
+        wish = PlanWish(case, set_ or [], out, gap, time_limit, audit, json_, quiet, prices, scenario or [])
+        return wish.carry_out(stream)
+
+    raise typer.Exit(_run(job, json_))
 
 
 @app.command()
@@ -160,7 +165,7 @@ def explain(
             return OK if carry_out(request, out) else STOPPED_WITH_PLAN
         except Infeasible:
             say("Infeasible: the question of this plan has no plan with containers in fractions.")
-            return _reply(out, json_, INFEASIBLE, {"status": "infeasible"})
+            return reply(out, json_, INFEASIBLE, {"status": "infeasible"})
 
     raise typer.Exit(_run(work, json_))
 
@@ -209,10 +214,10 @@ def frontier(
             return wish.carry_out(stream)
         except Infeasible:
             say(f"Infeasible: no plan keeps every rule. 'planner plan {case}' names the rules that clash.")
-            return _reply(stream, json_, INFEASIBLE, {"case": case, "status": "infeasible"})
+            return reply(stream, json_, INFEASIBLE, {"case": case, "status": "infeasible"})
         except NoPlan as stop:
             say(f"No front: {stop}. A longer --time-limit may help.")
-            return _reply(stream, json_, STOPPED, {"status": "no_plan", "reason": str(stop)})
+            return reply(stream, json_, STOPPED, {"status": "no_plan", "reason": str(stop)})
 
     raise typer.Exit(_run(work, json_))
 
@@ -338,54 +343,21 @@ def _run(job: Callable[[TextIO], int], as_json: bool) -> int:
         count = len(error.faults)
         say(f"{error}\n{count} fault{'s' if count > 1 else ''} in the input; nothing was solved.")
         faults = [vars(f) for f in error.faults]
-        return _reply(out, as_json, BAD_INPUT, {"status": "bad_input", "faults": faults})
+        return reply(out, as_json, BAD_INPUT, {"status": "bad_input", "faults": faults})
     except KeyboardInterrupt:
         say("Stopped by the user; there is no plan.")
-        return _reply(out, as_json, STOPPED, {"status": "no_plan"})
+        return reply(out, as_json, STOPPED, {"status": "no_plan"})
     except BrokenPipeError:
-        return _pipe_closed()
+        return pipe_closed()
     except Exception as error:
-        return _reply(out, as_json, _defect(error), {"status": "defect", "error": type(error).__name__})
+        return reply(out, as_json, defect(error), {"status": "defect", "error": type(error).__name__})
 
 
-def _reply(out: TextIO, as_json: bool, code: int, answer: dict[str, Any]) -> int:
-    """Print an answer other than a plan as JSON, if JSON was asked for."""
-    if as_json:
-        try:
-            print(json.dumps(answer, indent=1, ensure_ascii=False), file=out, flush=True)
-        except BrokenPipeError:
-            _pipe_closed()
-    return code
-
-
-def _pipe_closed() -> int:
-    """Whoever read the output has gone: keep the interpreter from complaining on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return DEFECT
-
-
-def _defect(error: BaseException) -> int:
-    """Say that the planner failed, in one sentence; the details only on request."""
-    text = plain(str(error), 300)
-    say(
-        f"The planner failed: {type(error).__name__}{': ' + text if text else ''}.\n"
-        "This is a defect of the planner, not of your input. PLANNER_DEBUG=1 shows where."
-    )
-    _details(error)
-    return DEFECT
-
-
-def _details(error: BaseException) -> None:
-    """Show where an error arose, if that was asked for."""
-    if os.environ.get("PLANNER_DEBUG") == "1":
-        traceback.print_exception(error, file=sys.stderr)
-
-
-def _check(case: str, overrides: list[str], as_json: bool, quiet: bool, out: TextIO) -> int:
+def _check(case: str, overrides: list[str], scenarios: list[str], as_json: bool, quiet: bool, out: TextIO) -> int:
     from planner.checks import check_problem
     from planner.inputs import load_case
 
-    problem = load_case(case, overrides)
+    problem = load_case(case, overrides, scenario=scenarios)
     checks = check_problem(problem)
     name = problem.case.case
     if as_json:
@@ -400,154 +372,3 @@ def _check(case: str, overrides: list[str], as_json: bool, quiet: bool, out: Tex
         size = f"offers {len(problem.offers)}, periods {len(problem.periods)}, data rows {rows:,}"
         print_checks(name, checks, size, console_on(out))
     return INFEASIBLE if checks.impossible else OK
-
-
-class _Wish:
-    """What ``planner plan`` was asked to do."""
-
-    def __init__(
-        self,
-        case: str,
-        overrides: list[str],
-        out: Path | None,
-        gap_frac: float | None,
-        time_limit_s: float | None,
-        audit: bool,
-        as_json: bool,
-        quiet: bool,
-        prices: bool = False,
-    ) -> None:
-        self.prices = prices
-        self.case, self.overrides, self.folder = case, overrides, out
-        self.gap_frac, self.time_limit_s = gap_frac, time_limit_s
-        self.audit, self.as_json, self.quiet = audit, as_json, quiet
-
-    def carry_out(self, out: TextIO) -> int:
-        """Read, solve, write, show."""
-        from planner.writing import make_folder
-
-        problem = self._problem()
-        folder = self.folder if self.folder is not None else Path("out") / problem.case.case
-        make_folder(folder)
-        answer = self._solve(problem, out)
-        return answer if isinstance(answer, int) else self._deliver(answer, problem, folder, out)
-
-    def _command(self) -> str:
-        """The command line that gives this plan again."""
-        words = ["planner", "plan", self.case, *(word for text in self.overrides for word in ("--set", text))]
-        if self.gap_frac is not None:
-            words += ["--gap", f"{self.gap_frac:g}"]
-        if self.time_limit_s is not None:
-            words += ["--time-limit", f"{self.time_limit_s:g}"]
-        return shlex.join(words)
-
-    def _problem(self) -> Problem:
-        """Read the case; faults of the options and of the case come together."""
-        from planner.faults import Fault, InputError
-        from planner.inputs import load_case
-        from planner.writing import out_fault
-
-        faults = [f for f in [out_fault(self.folder) if self.folder is not None else None] if f is not None]
-        overrides = list(self.overrides)
-        if self.gap_frac is not None:
-            if not 0.0 <= self.gap_frac < 1.0:
-                faults.append(Fault("--gap", "", f"{self.gap_frac:g}", "a number of at least 0 and below 1"))
-            overrides.append(f"solver.gap_frac={self.gap_frac:.12f}")
-        if self.time_limit_s is not None:
-            if not 0.0 < self.time_limit_s <= _MAX_TIME_LIMIT_S:
-                allowed = f"a number above 0 and at most {_MAX_TIME_LIMIT_S:.0f}"
-                faults.append(Fault("--time-limit", "", f"{self.time_limit_s:g}", allowed))
-            overrides.append(f"solver.time_limit_s={self.time_limit_s:.6f}")
-        try:
-            problem = load_case(self.case, self.overrides if faults else overrides)
-        except InputError as error:
-            raise InputError([*faults, *error.faults]) from None
-        if faults:
-            raise InputError(faults)
-        return problem
-
-    def _solve(self, problem: Problem, out: TextIO) -> Plan | int:
-        """Return the plan, or the exit code when there is none."""
-        with LiveLine(self.quiet) as line:
-            line.note("loading the solver")
-            from planner.frontier.weighted import plan as solve
-            from planner.solve import Infeasible, NoPlan
-
-            try:
-                found = solve(problem, audit=self.audit, progress=line.progress, note=line.note)
-                if self.prices and found.status in ("optimal", "gap_limit"):
-                    from planner.ruleprices import price_rules
-
-                    found = price_rules(problem, found, note=line.note)
-                return found
-            except Infeasible:
-                line.note("infeasible: looking for the rules that clash")
-                return self._explain(problem, out, line)
-            except NoPlan as stop:
-                line.close()
-                say(f"No plan: {stop}. A longer --time-limit may help.")
-                return _reply(out, self.as_json, STOPPED, {"status": "no_plan", "reason": str(stop)})
-
-    def _explain(self, problem: Problem, out: TextIO, line: LiveLine) -> int:
-        """Name the rules that clash; a failure in here must not hide that nothing fits."""
-        from planner.checks import Checks, check_problem
-        from planner.infeasible import Diagnosis, diagnose
-        from planner.summary import print_clash
-
-        clash: Diagnosis | None = None
-        checks, trouble = Checks((), ()), ""
-        try:
-            checks = check_problem(problem)
-            clash = diagnose(problem, _EXPLAIN_LIMIT_S)
-        except KeyboardInterrupt:
-            trouble = "the search for the rules that clash was stopped"
-        except Exception as error:
-            trouble = f"the search for the rules that clash failed ({type(error).__name__}: {plain(str(error))})"
-            _details(error)
-        line.close()
-        say(f"Infeasible: no plan keeps every rule of {problem.case.case}{'; ' + trouble if trouble else ''}.")
-        if clash is not None or checks.impossible:
-            print_clash(clash, checks, console_on(sys.stderr))
-        answer = {
-            "case": problem.case.case,
-            "status": "infeasible",
-            "impossible": [vars(i) for i in checks.impossible],
-            "clash": None if clash is None else [vars(c) for rules in clash.sets[:1] for c in rules],
-            "sets": None if clash is None else [[c.rule for c in rules] for rules in clash.sets],
-            "ways_out": None if clash is None else [vars(w) for w in clash.ways_out],
-        }
-        return _reply(out, self.as_json, INFEASIBLE, answer)
-
-    def _deliver(self, found: Plan, problem: Problem, folder: Path, out: TextIO) -> int:
-        """Write the files, show the plan, and turn its status into an exit code."""
-        from planner.report import write_report
-        from planner.summary import print_summary
-        from planner.writing import json_text, write_plan
-
-        found = found.model_copy(update={"provenance": found.provenance | {"command": self._command()}})
-        code = _CODES.get(found.status, STOPPED_WITH_PLAN)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a plan found is a plan kept
-        try:
-            write_plan(found, problem, folder)
-            write_report(folder)
-            kept = f"Written to {folder}: plan.json, report.html, report.xlsx, and tables as CSV and Parquet."
-        except OSError as error:
-            kept, code = f"The plan could not be written to {folder}: {error.strerror or error}.", DEFECT
-        finally:
-            signal.signal(signal.SIGINT, before)
-        try:
-            if self.as_json:
-                out.write(json_text(found))
-            elif not self.quiet:
-                print_summary(found, console_on(out))
-            out.flush()
-        except BrokenPipeError:
-            _pipe_closed()
-        if code == STOPPED_WITH_PLAN:
-            say(f"Stopped before the gap asked was met: the plan is kept, its gap is {found.gap_frac:.2%}.")
-        if found.status == "unverified" and found.verification is not None:
-            say("The plan failed verification and is marked so:")
-            say("\n".join(found.verification.errors[:20]) or "a residual exceeds its tolerance")
-        if code or not self.quiet:
-            say(kept)
-        return code
