@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from types import TracebackType
@@ -20,6 +21,7 @@ _AHEAD = 3
 #: How often a case whose worker died is given to another one.
 _TRIES = 3
 _CONNECT_S = 20
+_COUNT_S = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -46,6 +48,7 @@ class Crew:
     def __init__(self, workers: int = 1, scheduler: str | None = None) -> None:
         self.workers, self.scheduler = workers, scheduler
         self._cluster: LocalCluster | None = None
+        self._counted = -_COUNT_S
 
     def __enter__(self) -> Crew:
         """Start the processes, or connect."""
@@ -115,8 +118,14 @@ class Crew:
                 self._client.cancel(list(under_way), force=True)
 
     def _room(self) -> int:
-        size = self.workers if self._cluster is not None else max(1, len(self._client.nthreads()))
-        return _AHEAD * size
+        """Cases that may be under way; workers of a running cluster come and go, so they are counted now and then."""
+        if self._cluster is None and time.monotonic() - self._counted > _COUNT_S:
+            try:
+                self.workers = max(1, len(self._client.nthreads()))
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise SchedulerLost(type(error).__name__) from None
+            self._counted = time.monotonic()
+        return _AHEAD * self.workers
 
     def _outcome(self, future: Any) -> tuple[Any, str]:
         """Result, or None and one sentence on what went wrong with this case alone."""

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from planner.faults import InputError
 from planner.inputs import load_case
 from planner.study.expand import Question
+from planner.units import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from planner.model.coefficients import Coefficients
     from planner.model.reliability import RowKey
 
-#: Kind and name of what is lost, period, counts of the vector or delay of the bridge.
+#: Kind and name of what is lost, period, counts of the vector (or the delay of a bridge in ms), whether a bridge.
 PortableRow = tuple[str, str, str, tuple[int, ...], bool]
 
 
@@ -119,7 +120,9 @@ def _portable(c: Coefficients, rows: tuple[RowKey, ...]) -> tuple[PortableRow, .
     found = []
     for key in rows:
         lost, period = c.contingencies[key.contingency], c.problem.periods[key.period].label
-        counts = (key.count,) if key.bridge else tuple(int(n) for n in c.requirement.counts[key.count])
+        counts = tuple(int(n) for n in c.requirement.counts[key.count]) if not key.bridge else ()
+        if key.bridge:
+            counts = (_delay_ms(c.bridge_delays_h[key.count]),)
         found.append((lost.kind, lost.lost, period, counts, key.bridge))
     return tuple(sorted(found))
 
@@ -136,10 +139,17 @@ def _at_home(c: Coefficients, known: tuple[PortableRow, ...]) -> tuple[RowKey, .
         for i, row in enumerate(c.requirement.counts.tolist()):
             if (counts := tuple(row)) in wanted:
                 place[counts] = i
+    delays = {(_delay_ms(d),): i for i, d in enumerate(c.bridge_delays_h)}
     found = []
     for kind, name, label, counts, bridge in known:
-        q, p = lost.get((kind, name)), period.get(label)
-        d = (counts[0] if counts[0] < len(c.bridge_delays_h) else None) if bridge else place.get(counts)
-        if q is not None and p is not None and d is not None and c.holds[q, p]:
+        q, p, d = lost.get((kind, name)), period.get(label), (delays if bridge else place).get(counts)
+        if q is None or p is None or d is None or not c.holds[q, p]:
+            continue
+        need = c.requirement.peak_mw[p] if bridge else c.requirement.mwh[p, d]
+        if need > 0 and not (bridge and c.contingencies[q].by_level):
             found.append(RowKey(q, p, d, bridge=bridge))
     return tuple(found)
+
+
+def _delay_ms(delay_h: float) -> int:
+    return round(delay_h * SECONDS_PER_HOUR * 1000)

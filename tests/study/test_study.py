@@ -157,3 +157,19 @@ def test_regret_by_hand() -> None:
     assert np.isinf(table.regret_musd.loc["v", "u"])
     assert table.expected_musd["u"] == pytest.approx(0.25)
     assert (table.minimax, table.least_expected) == ("u", "u")
+
+
+def test_rows_of_a_neighbour_hold_only_where_there_is_load() -> None:
+    """A campus two years late needs nothing in the first years: rows of those years are left out, the others fit."""
+    from planner.inputs import load_case
+    from planner.model.coefficients import Coefficients
+    from planner.model.reliability import all_rows, numeric_row
+    from planner.study.work import _at_home, _portable
+
+    base, late = (Coefficients(load_case("defence-50mw", scenario=s)) for s in (None, "load-late"))
+    rows = tuple(all_rows(base)[::97])
+    assert _at_home(base, _portable(base, rows)) == tuple(sorted(rows, key=lambda r: _portable(base, (r,))[0]))
+    there = _at_home(late, _portable(base, rows))
+    assert 0 < len(there) < len(rows)
+    for key in there:
+        assert np.isfinite(numeric_row(late, key).pair).all()
