@@ -139,7 +139,7 @@ def _at_home(c: Coefficients, known: tuple[PortableRow, ...]) -> tuple[RowKey, .
         for i, row in enumerate(c.requirement.counts.tolist()):
             if (counts := tuple(row)) in wanted:
                 place[counts] = i
-    delays = {(_delay_ms(d),): i for i, d in enumerate(c.bridge_delays_h)}
+    delays: dict[tuple[int, ...], int] = {(_delay_ms(d),): i for i, d in enumerate(c.bridge_delays_h)}
     found = []
     for kind, name, label, counts, bridge in known:
         q, p, d = lost.get((kind, name)), period.get(label), (delays if bridge else place).get(counts)
