@@ -62,7 +62,9 @@ _REPAIR_GAP_SHARE = 0.5
 _WHOLE_S = 3.0
 #: Share of the asked gap at which the search for whole containers near the bound problem gives up, and its seconds.
 _NEAR_GAP_SHARE = 0.1
-_NEAR_S = 20.0
+_NEAR_S = 8.0
+#: Most passes of bound problem and search for whole containers; the second has the rows that the first one lacked.
+_BOUND_PASSES = 2
 #: Seconds for the last linear program of a plan, also after a stop.
 _POLISH_S = 60.0
 
@@ -207,11 +209,18 @@ class Search:
         rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
         self.bound = max(self.bound, rough.bound)
         self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
-        fine = self._timed("bound_problem", lambda: self._bound_problem(rough, self._coarse(relaxed.bound)))
-        self.bound = max(self.bound, fine.bound)
-        self.fractions = next(a.x for a in (fine, rough, relaxed) if a.x is not None)
-        if not self._closed():
-            self._timed("whole_containers", lambda: self._keep(self._near(fine.x)))
+        coarse, start = self._coarse(relaxed.bound), None
+        self.fractions = next(a.x for a in (rough, relaxed) if a.x is not None)
+        for _ in range(_BOUND_PASSES):
+            known = len(self.outages.rows)
+            fine = self._timed("bound_problem", lambda: self._bound_problem(coarse, start))  # noqa: B023 - called here
+            self.bound = max(self.bound, fine.bound)
+            if fine.x is not None:
+                self.fractions = start = fine.x
+            if not self._closed():
+                self._timed("whole_containers", lambda: self._keep(self._near(fine.x)))  # noqa: B023 - called here
+            if self._closed() or self.stop.now or len(self.outages.rows) == known:
+                break  # without new rows another pass would bring the same bound
         self._timed("branch_and_bound", self._close)
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
@@ -309,12 +318,13 @@ class Search:
         coarse[columns[columns >= 0]] = True
         return coarse
 
-    def _bound_problem(self, rough: Attempt, coarse: NDArray[np.bool_]) -> Attempt:
+    def _bound_problem(self, coarse: NDArray[np.bool_], start: FloatArray | None) -> Attempt:
         """Binaries and coarse containers whole, to a fine gap, until the outage rows it lacked cost little.
 
-        Its bound holds even where rows are missing.
+        Its bound holds even where rows are missing. A start with fractions of coarse containers would be
+        completed by the solver in a problem of its own, whose bounds are no bounds here: better none.
         """
-        start, bound = rough.x, -np.inf
+        bound = -np.inf
         whole = self.binary() | coarse
         while True:
             run = self._new_run(whole)
