@@ -59,6 +59,8 @@ def range_of(desk: Desk, kind: str, name: str, offers: frozenset[int], within_fr
     else:
         upside = _extreme(desk, near, -row, total)
         most = Bracket(-upside.upper, -upside.lower, upside.x)
+    if having.x is not None and having.upper <= limit:  # the cheapest plan with the group is one of those near it
+        most = Bracket(max(most.lower, float(row @ having.x)), most.upper, most.x)
     mine = row != 0.0
     ceiling = float(bench.compiled.upper[mine] @ row[mine])
     planned = sum(order.energy_mwh for order in desk.plan.orders if desk.index.get(order.offer) in offers)
