@@ -15,7 +15,7 @@ from planner.frontier.curve import NOTHING, Curve, Fact, hidden_area, slice_curv
 from planner.frontier.engine import Engine
 from planner.frontier.front import Front, front_of
 from planner.frontier.pieces import Standing
-from planner.frontier.reading import gathered
+from planner.frontier.reading import gathered, undominated, weight_choice
 from planner.frontier.results import Frontier
 from planner.frontier.wholeplans import Makers, Wanted, whole_steps
 from planner.model.coefficients import Coefficients
@@ -29,6 +29,9 @@ from planner.solve import Stop
 WHOLE_SHARE = 0.005
 _SEVERAL = 4
 _TRACE_SHARE = 0.7
+_HALVINGS = 8
+#: Normalised cost above every plan.
+_OUT_OF_REACH = 1e6
 DEFAULT_THETAS = tuple(round(0.1 * k, 1) for k in range(11))
 
 
@@ -116,7 +119,7 @@ def trace_frontier(
             timing["front"] = timing.get("front", 0.0) + time.perf_counter() - at
             at = time.perf_counter()
             note("whole-container plans along the front")
-            walk = _Walk(campus, front, held, solution, cheap, workers, audit, stop)
+            walk = Walk(campus, front, held, solution, cheap, workers, audit, stop)
             fits = walk.walk(thetas, most_points)
             timing["whole_plans"] = timing.get("whole_plans", 0.0) + time.perf_counter() - at
             if fits or with_site or stop.now:
@@ -190,7 +193,7 @@ def _traced(
     return front_of(archive, tolerance, own.now, {})
 
 
-class _Walk:
+class Walk:
     """Whole plans where they are missing most."""
 
     def __init__(
@@ -200,6 +203,8 @@ class _Walk:
         self.campus, self.front, self.stop, self.workers = campus, front, stop, workers
         self.plans: list[Plan] = [cheap]
         self.tried: set[float] = set()
+        #: No whole-container plan has so little exposure.
+        self.impossible_frac = -np.inf
         #: (exposure limit, proved cost of any whole-container plan within it)
         self.bounds: list[tuple[float, float]] = []
         rows = tuple(dict.fromkeys([*solution.rows, *campus.two.separation.outages.rows]))  # type: ignore[union-attr]
@@ -214,6 +219,7 @@ class _Walk:
             first += [j.exposure for j in sorted(self.front.jumps, key=lambda j: j.cost_at - j.cost_below)[:6]]
             if not self._make(first):
                 return False
+            self._secure_end()
             while len(self.plans) < most and not self.stop.now:
                 if self.uncovered_frac() <= self.front.uncovered_frac + WHOLE_SHARE:
                     break
@@ -226,6 +232,17 @@ class _Walk:
         finally:
             self.makers.close()
 
+    def weighted(self, theta: float) -> Plan:
+        """The best plan at one weight of security, among those made at its point, at the ends and on the way."""
+        measure = self.campus.measure
+        try:
+            self._make([self.front.points[0].exposure, weighted_exposure(self.front, theta)])
+            self._secure_end()
+        finally:
+            self.makers.close()
+        plans = undominated(self.plans, measure)
+        return plans[weight_choice([(p.exposure_frac[measure], p.cost_musd) for p in plans], theta)]
+
     def _make(self, exposures: Sequence[float]) -> bool:
         """Plans at some exposures; False if one of them does not fit the yards at its cost."""
         fresh = [e for e in dict.fromkeys(round(e, 9) for e in exposures) if e not in self.tried]
@@ -235,11 +252,25 @@ class _Walk:
             at = min(max(e, self.front.points[0].exposure), self.front.points[-1].exposure)
             wanted.append(Wanted(at, self.front.solution(at), max(self.front.lower(at), self.plans[0].bound_musd)))
         made = self.makers.make(wanted, self.stop)
-        for limit, (plan, _) in zip(wanted, made, strict=True):
-            if plan is not None:
-                self.plans.append(plan)
-                self.bounds.append((limit.exposure_frac, plan.bound_musd))
-        return all(quick for _, quick in made)
+        for limit, one in zip(wanted, made, strict=True):
+            if one.plan is not None:
+                self.plans.append(one.plan)
+                self.bounds.append((limit.exposure_frac, one.plan.bound_musd))
+            elif one.impossible:
+                self.impossible_frac = max(self.impossible_frac, limit.exposure_frac)
+        return all(one.fits for one in made)
+
+    def _secure_end(self) -> None:
+        """Halve the way to the least exposure of whole containers, where the front's own end takes fractions."""
+        measure = self.campus.measure
+        for _ in range(_HALVINGS):
+            least = min(p.exposure_frac[measure] for p in self.plans)
+            proved = max(self.impossible_frac, self.front.points[0].exposure)
+            if least - proved <= 1e-4 * max(1.0, least) or self.stop.now:
+                return
+            self._make([(least + proved) / 2])
+            if least == min(p.exposure_frac[measure] for p in self.plans) and self.impossible_frac < proved:
+                return
 
     def corners(self) -> list[tuple[float, float]]:
         """Undominated (exposure, cost) of the plans, normalised like the front."""
@@ -253,6 +284,9 @@ class _Walk:
         # What is proved about whole containers without any limit holds under every limit.
         bound = self.front.archive.frame.inside((0.0, self.plans[0].bound_musd))[1]
         lower = lower.merged(Fact(0.0, 1.0, np.inf, np.inf, bound).curve(-2, lo, hi), -1)
+        if self.impossible_frac > -np.inf:
+            e = self.front.archive.frame.inside((self.impossible_frac, 0.0))[0]
+            lower = lower.merged(Fact(0.0, 1.0, e, _OUT_OF_REACH, np.inf).curve(-2, lo, hi), -1)
         for limit, cost in self.bounds:
             e, c = self.front.archive.frame.inside((limit, cost))
             lower = lower.merged(Fact(0.0, 1.0, e, np.inf, c).curve(-2, lo, hi), -1)

@@ -81,7 +81,7 @@ def gathered(
         ),
         band=band(front), weights=weights, unreached=unreached, unreached_saving_frac=share,
         knee=knee, knee_words=_knee_words(plans, corners, knee),
-        least_exposure_words=least_exposure_words(campus, front, free_firm),
+        least_exposure_words=least_exposure_words(campus, corners[0][0], free_firm),
         break_even_words=BREAK_EVEN_WORDS, findings=front.incidents, solves=front.solves, timing_s=timing_s,
     )  # fmt: skip
     return frontier, tuple(plans)
@@ -252,13 +252,12 @@ def _knee_words(plans: Sequence[Plan], corners: Sequence[tuple[float, float]], k
     )
 
 
-def least_exposure_words(campus: Campus, front: Front, free_firm: bool) -> str:
+def least_exposure_words(campus: Campus, least: float, free_firm: bool) -> str:
     """Why the secure end is not zero, or that it is."""
-    least = front.points[0].exposure
     if least <= _NONE_EXPOSURE:
         return "A plan without any exposure by this measure exists, and serves the contracted load."
     held = "" if free_firm else " (firm resources held)"
-    words = f"No plan has an exposure below {max(0.0, least):.4f}{held}; the contracted load is served."
+    words = f"The least exposure found is {least:.4f}{held}; the contracted load is served."
     try:
         clash = explain(limited(campus.problem, campus.measure, 0.0), _EXPLAIN_S)
     except Exception as error:  # the front stands without the explanation

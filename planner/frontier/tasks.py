@@ -185,6 +185,8 @@ class Worker:
                     outcome.facts.append(fact)
                     outcome.finished = True
                     return True
+        # A rough solve first pays only where the asked gap is much finer.
+        rough = rough and max(task.gap, task.gap_frac) < _ROUGH_GAP / 4
         for _ in range(_MOST_REPEATS):
             gap = max(task.gap, _ROUGH_GAP if task.value < np.inf else 0.0) if rough else task.gap
             gap_frac = max(task.gap_frac, _ROUGH_GAP) if rough and task.value == np.inf else task.gap_frac

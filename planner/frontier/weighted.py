@@ -12,12 +12,11 @@ from planner.frontier.archive import Archive
 from planner.frontier.campus import prepared, unlimited
 from planner.frontier.engine import Engine
 from planner.frontier.front import front_of
-from planner.frontier.portfolio import cheapest, columns_for, firm_level, weighted_exposure
+from planner.frontier.portfolio import Walk, cheapest, columns_for, firm_level
 from planner.frontier.tasks import Task, Worker
-from planner.frontier.wholeplans import Maker, Wanted
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
-from planner.solve import NoPlan, Progress, Stop
+from planner.solve import Progress, Stop
 
 #: Gap of the weighted solve, in shares of the way between the two ends.
 _WEIGHTED_GAP = 0.002
@@ -103,17 +102,8 @@ def _weighted(problem: Problem, audit: bool, note: Callable[[str], None]) -> Pla
                 archive.keep_fact(fact)
             archive.rows += outcome.rows
         front = front_of(archive, _ENDS_TOLERANCE, stop.now, {})
-        exposure = weighted_exposure(front, theta)
         note("whole containers")
-        rows = tuple(campus.two.separation.outages.rows)  # type: ignore[union-attr]
-        maker = Maker(problem, measure, held, rows, max(stop.left_s(), 1.0), audit)
-        bound = max(front.lower(exposure), cheap.bound_musd)
-        made, _ = maker.make(Wanted(exposure, front.solution(exposure), bound), case.solver.gap_frac)
-    if cheap.exposure_frac[measure] <= exposure and (made is None or cheap.cost_musd <= made.cost_musd):
-        return cheap
-    if made is None:
-        raise NoPlan(stop.interrupted)
-    return made
+        return Walk(campus, front, held, solution, cheap, 1, audit, stop).weighted(theta)
 
 
 def _best_known(archive: Archive, weight: tuple[float, float]) -> tuple[FloatArray, float]:

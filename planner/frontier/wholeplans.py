@@ -31,6 +31,10 @@ _ROOM_FRAC = 1e-9
 _ROUNDING_GAP = 5e-4
 #: A quick plan whose gap is larger than this is searched for in earnest.
 _QUICK_GAP = 0.01
+#: Seconds for it.
+_SLOW_S = 60.0
+#: A plan that costs more than this above what the front promised says that the yards bind.
+_FIT_GAP = 0.03
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Wanted:
     exposure_frac: float
     x: FloatArray
     bound_musd: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of it: a plan, or none; ``impossible`` when it is proved that there is none; whether the site fits."""
+
+    plan: Plan | None
+    impossible: bool = False
+    fits: bool = True
 
 
 @dataclass
@@ -63,11 +76,8 @@ class Maker:
         names = [f"{_CAP}[{i}]" for i in range(len(vectors))]
         search.compiled.add_rows(csr_array(np.array(vectors)), none, -none, names)
 
-    def make(self, wanted: Wanted, gap_frac: float | None = None) -> tuple[Plan | None, bool]:
-        """Return the plan (None if none was found), and whether the quick way was enough.
-
-        Without ``gap_frac`` the plan's own gap is what was asked: it is stated with the point.
-        """
+    def make(self, wanted: Wanted) -> Made:
+        """Make one plan; its own gap is what was asked, and is stated with it."""
         began = time.perf_counter()
         search = self.campus.search
         problem = limited(self.campus.problem, self.measure, wanted.exposure_frac * (1 + _ROOM_FRAC) + _ROOM_FRAC)
@@ -80,39 +90,41 @@ class Maker:
         except (Infeasible, NoPlan, SolverFault):
             attempt = None
         if attempt is None or attempt.x is None:
-            return self._slowly(problem, wanted, began, gap_frac), False
+            return self._slowly(problem, wanted, began)
         solution = Solution(
             attempt.x, attempt.objective, min(wanted.bound_musd, attempt.objective), self.campus.columns(wanted.x),
             {}, tuple(search.outages.rows), False, len(search.compiled.row_lower), len(search.compiled.cost),
         )  # fmt: skip
-        quick = self._judged(search, problem, solution, began, gap_frac)
-        if solution.gap_frac <= max(_QUICK_GAP, gap_frac or 0.0):
-            return quick, True
+        quick = Made(self._judged(search, problem, solution, began))
+        if solution.gap_frac <= _QUICK_GAP:
+            return quick
         # Few containers: the binaries of the fractional plan are not those of the best whole one.
-        slow = self._slowly(problem, wanted, began, gap_frac)
-        return (slow if slow is not None and slow.cost_musd < quick.cost_musd else quick), True
+        slow = self._slowly(problem, wanted, began)
+        worse = slow.plan is None or quick.plan is None or slow.plan.cost_musd >= quick.plan.cost_musd
+        return quick if worse else slow
 
-    def _slowly(self, problem: Problem, wanted: Wanted, began: float, gap_frac: float | None) -> Plan | None:
-        """The whole search under the exposure limit, sites and all."""
+    def _slowly(self, problem: Problem, wanted: Wanted, began: float) -> Made:
+        """The whole search under the exposure limit, site and all."""
         case = self.problem.case
-        search = Search(copy.copy(self.campus.search.c), self.stop, case.solver.gap_frac, case.solver.seed)
+        stop = Stop(min(self.stop.left_s(), _SLOW_S))
+        search = Search(copy.copy(self.campus.search.c), stop, case.solver.gap_frac, case.solver.seed)
         search.held = self.held
         search.c.problem = problem
         try:
             solution = search.run(self.rows)
-        except (Infeasible, NoPlan, DoesNotFit, SolverFault):
-            return None
-        return self._judged(search, problem, solution, began, gap_frac)
+        except Infeasible:
+            return Made(None, impossible=True)
+        except (NoPlan, DoesNotFit, SolverFault):
+            return Made(None)
+        plan = self._judged(search, problem, solution, began)
+        return Made(plan, fits=plan.cost_musd - wanted.bound_musd <= _FIT_GAP * abs(plan.cost_musd))
 
-    def _judged(
-        self, search: Search, problem: Problem, solution: Solution, began: float, gap_frac: float | None
-    ) -> Plan:
+    def _judged(self, search: Search, problem: Problem, solution: Solution, began: float) -> Plan:
         """Judge under the limit; the coefficients stay, only the limit differs."""
         seen = copy.copy(search)
         seen.c = copy.copy(search.c)
         seen.c.problem = problem
-        asked = solution.gap_frac + 1e-12 if gap_frac is None else gap_frac
-        return judged(seen, solution, asked, audit=self.audit, began=began)
+        return judged(seen, solution, solution.gap_frac + 1e-12, audit=self.audit, began=began)
 
 
 _MAKER: list[Maker] = []
@@ -125,7 +137,7 @@ def _prepare(terms: tuple[Problem, str, Held, tuple[RowKey, ...], float, bool]) 
     _MAKER[:] = [Maker(*terms)]
 
 
-def _make(wanted: Wanted) -> tuple[Plan | None, bool]:
+def _make(wanted: Wanted) -> Made:
     return _MAKER[0].make(wanted)
 
 
@@ -140,7 +152,7 @@ class Makers:
             context = get_context("spawn")
             self.pool = ProcessPoolExecutor(workers, context, _prepare, (terms,))
 
-    def make(self, wanted: Sequence[Wanted], stop: Stop) -> list[tuple[Plan | None, bool]]:
+    def make(self, wanted: Sequence[Wanted], stop: Stop) -> list[Made]:
         """Make plans; a pool that broke is replaced by this process."""
         if self.pool is not None:
             try:
@@ -149,9 +161,9 @@ class Makers:
                 self.pool = None
         if self.here is None:
             self.here = Maker(*self.terms)
-        made: list[tuple[Plan | None, bool]] = []
+        made: list[Made] = []
         for one in wanted:
-            made.append((None, True) if stop.now else self.here.make(one))
+            made.append(Made(None) if stop.now else self.here.make(one))
         return made
 
     def close(self) -> None:
