@@ -85,7 +85,7 @@ def against_base(found: Findings) -> pd.DataFrame:
     """Change of cost, exposure and public money against the study's first scenario; ``tie`` within the gaps.
 
     ``public_usd_per_mwh`` is public money (received by the buyer, net of duties paid) added per MWh of
-    China-made cells removed.
+    China-made cells removed, where at least a hundredth of the need is.
     """
     table = central(found)
     base = table[table["scenario"] == found.scenarios[0]].set_index("case")
@@ -106,16 +106,17 @@ def against_base(found: Findings) -> pd.DataFrame:
                 "tie": bool(abs(change) <= slack),
                 "removed_mwh": removed,
                 "public_added_musd": public,
-                "public_usd_per_mwh": public * 1e6 / removed if removed > 1 else np.nan,
+                "public_usd_per_mwh": public * 1e6 / removed if removed > 0.01 * row["required_mwh"] else np.nan,
             }
         )
     return pd.DataFrame(rows)
 
 
 def supplier_share(found: Findings) -> pd.DataFrame:
-    """Share of each supplier in the energy ordered, by base case and scenario."""
+    """Share of each supplier in the storage energy ordered, by base case and scenario; firm units store none."""
     table = central(found)[["case_index", "case", "scenario"]]
-    joined = found.orders.merge(table, on="case_index")
+    stored = found.orders[found.orders["chemistry"] != "none"]
+    joined = stored.merge(table, on="case_index").sort_values("case_index")
     total = joined.groupby(["case", "scenario", "supplier"], sort=False)["energy_mwh"].sum()
     return (total / total.groupby(level=[0, 1]).transform("sum")).rename("share_frac").reset_index()
 
@@ -126,7 +127,7 @@ def fronts(found: Findings) -> pd.DataFrame:
     limited = own[own["limit_frac"].notna()]
     if limited.empty:
         return limited
-    return own[(own["draw"] <= 0) & (own["point"] == 0)].sort_values(["case", "scenario", "limit_frac"])
+    return own[(own["draw"] <= 0) & (own["point"] == 0)].sort_values("case_index")
 
 
 def effects(found: Findings, output: str = "cost_musd") -> pd.DataFrame:
@@ -192,6 +193,8 @@ class RegretTable:
         By candidate; expected over the study's weights, equal ones if it gives none.
     minimax, least_expected
         The choices; ``None`` if no candidate survives every scenario.
+    hopeless
+        Scenarios that nobody survives, whatever was signed; they are left out, for they tell no candidate from another.
     """
 
     case: str
@@ -200,6 +203,7 @@ class RegretTable:
     expected_musd: pd.Series[float]
     minimax: str | None
     least_expected: str | None
+    hopeless: tuple[str, ...] = ()
 
 
 def regrets(found: Findings) -> list[RegretTable]:
@@ -211,17 +215,23 @@ def regrets(found: Findings) -> list[RegretTable]:
     own = central(found)
     tables = []
     for case, part in tried.groupby("case", sort=False):
+        if part.pivot_table("case_index", "candidate", "scenario", dropna=False).isna().to_numpy().any():
+            continue  # not every plan was tried everywhere yet
         cost = part.pivot_table("cost_musd", "candidate", "scenario", sort=False, dropna=False)
         best = own[own["case"] == case].set_index("scenario")["cost_musd"].reindex(cost.columns)
         best = pd.concat([best, cost.min()], axis=1).min(axis=1)  # within the gap a fixed plan may be the cheaper one
+        hopeless = [str(s) for s in cost.columns if not np.isfinite(best[s])]
+        cost, best = cost.drop(columns=hopeless), best.drop(hopeless)
+        if cost.empty:
+            continue
         table = (cost - best).where(cost.notna(), np.inf)
         weights = pd.Series({s: rule["weights"].get(s, 0.0 if rule["weights"] else 1.0) for s in cost.columns})
         weights = weights / weights.sum() if weights.sum() > 0 else weights
         worst = table.max(axis=1)
         expected = table.where(weights > 0, 0.0).mul(weights.where(weights > 0, 0.0)).sum(axis=1)
         expected = expected.where(table.loc[:, weights > 0].lt(np.inf).all(axis=1), np.inf)
-        choice = [str(s.idxmin()) if np.isfinite(s.min()) else None for s in (worst, expected)]
-        tables.append(RegretTable(str(case), table, worst, expected, *choice))
+        least, mean = (str(s.idxmin()) if np.isfinite(s.min()) else None for s in (worst, expected))
+        tables.append(RegretTable(str(case), table, worst, expected, least, mean, tuple(hopeless)))
     return tables
 
 

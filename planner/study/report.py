@@ -195,8 +195,17 @@ def _shares(found: Findings) -> Section:
             for s, t in part.groupby("supplier", sort=False)
         ]
         if traces:
-            blocks.append(_figure(case, traces, barmode="stack", yaxis={"tickformat": ".0%"}, height=460))
-    text = "Share of the energy ordered, by supplier; firm units count with what they give in one outage."
+            blocks.append(
+                _figure(
+                    case,
+                    traces,
+                    barmode="stack",
+                    xaxis={"categoryarray": found.scenarios},
+                    yaxis={"tickformat": ".0%"},
+                    height=460,
+                )
+            )
+    text = "Share of the storage energy ordered, by supplier; generators and firm contracts are left out."
     return Section("shares", "Who is bought from", text, blocks)
 
 
@@ -258,6 +267,8 @@ def _regret(found: Findings) -> Section:
             if t.minimax
             else f"{t.case}: no plan tried survives every future."
         )
+        if t.hopeless:
+            words += f" No plan at all was found for {', '.join(t.hopeless)}: left out."
         blocks.append({"title": words, "columns": [], "rows": [], "figure": ""})
     rule = found.manifest["spec"].get("regret") or {}
     text = (

@@ -143,6 +143,7 @@ def test_regret_by_hand() -> None:
     """Plan of u costs 1 too much in v; plan of v cannot be kept in u. Weights 3 : 1 give 1 / 4."""
     rows = [
         ("u", "", 10.0), ("v", "", 20.0), ("u", "u", 10.0), ("v", "u", 21.0), ("u", "v", np.nan), ("v", "v", 20.0),
+        ("w", "", np.nan), ("w", "u", np.nan), ("w", "v", np.nan),  # nobody survives w: it tells nothing
     ]  # fmt: skip
     cases = pd.DataFrame(
         [
@@ -156,7 +157,7 @@ def test_regret_by_hand() -> None:
     assert table.regret_musd.loc["u"].to_dict() == {"u": 0.0, "v": 1.0}
     assert np.isinf(table.regret_musd.loc["v", "u"])
     assert table.expected_musd["u"] == pytest.approx(0.25)
-    assert (table.minimax, table.least_expected) == ("u", "u")
+    assert (table.minimax, table.least_expected, table.hopeless) == ("u", "u", ("w",))
 
 
 def test_rows_of_a_neighbour_hold_only_where_there_is_load() -> None:
