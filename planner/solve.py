@@ -227,6 +227,8 @@ class Run:
             "mip_heuristic_effort": 0.0,
             "mip_heuristic_run_rins": False,
             "mip_heuristic_run_rens": False,
+            "mip_heuristic_run_root_reduced_cost": False,
+            "mip_heuristic_run_feasibility_jump": False,
             "mip_allow_restart": False,
         }.items():
             self.highs.setOptionValue(name, value)

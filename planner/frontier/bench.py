@@ -215,6 +215,7 @@ class Bench:
         )
         none = np.zeros_like(model.integer)
         self._mip, self._lp = (Run(problem, self.stop, self.seed) for _ in range(2))
+        self._mip.seldom_guess()  # every piece has an attained end to start from
         for run, integer in ((self._mip, model.integer), (self._lp, none)):
             if not self.presolve:
                 run.highs.setOptionValue("presolve", "off")

@@ -121,30 +121,40 @@ class Engine:
         self.archive.use_frame(self._first_frame())
         gap = self.tolerance * _END_SHARE
         cheap = Task(("end", 0.0, 1.0), (0.0, 1.0), gap_frac=gap)
-        if self.given is not None:
-            self._batch([Task(("given",), (0.0, 1.0), given=self.given, grain=self.tolerance * 1e-3)])
-            cheap = replace(cheap, start=self._cheapest_known())
-        self._batch([cheap, Task(("end", 1.0, 0.0), (1.0, 0.0), gap_frac=gap)])
+        least = Task(("end", 1.0, 0.0), (1.0, 0.0), gap_frac=gap)
+        if self.given is None:
+            self._batch([cheap, least])
+            if self._use_own_frame():
+                return
+            self._batch([self._tie(0, gap), self._tie(1, gap)] if self.ties else [self._tie(0, gap)])
+        else:
+            # The given solution sets the scale, so that the ends need not wait for each other.
+            self._batch([Task(("given",), (0.0, 1.0), given=self.given, grain=self.tolerance * 1e-3), least])
+            self._use_own_frame()
+            self._batch([replace(cheap, start=self._cheapest_known()), self._tie(0, gap)])
+            if self.ties:
+                self._batch([self._tie(1, gap)])
         if self._use_own_frame():
             return
-        x_least = min(self.archive.inside(v)[0] for part in self.archive.slices for v in part.vertices)
-        c_least = min(self.archive.inside(v)[1] for part in self.archive.slices for v in part.vertices)
-        secure = Task(("end", 0.0, 2.0), (0.0, 1.0), x_max=x_least + STRIP, gap_frac=gap)
-        ties = Task(("end", 2.0, 0.0), (1.0, 0.0), c_max=c_least + STRIP, gap_frac=gap)
-        self._batch([secure, ties] if self.ties else [secure])
-        self._use_own_frame()
         if self.workers > 1 and not self._flat():
             upper = self.archive.upper()
+            shares = [(k + 1) / (self.workers + 1) for k in range(self.workers)]
             spread = [
                 Task(
-                    ("spread", k), (0.0, 1.0), x_max=k / self.workers + ROOM, value=upper.at(k / self.workers),
-                    gap=self.tolerance / 2, start=self.archive.start(k / self.workers, np.inf, upper), upper=upper,
-                    grain=self.tolerance * 1e-3,
+                    ("spread", share), (0.0, 1.0), x_max=share + ROOM, value=upper.at(share), gap=self.tolerance / 2,
+                    start=self.archive.start(share, np.inf, upper), upper=upper, grain=self.tolerance * 1e-3,
                 )
-                for k in range(1, self.workers)
+                for share in shares
             ]  # fmt: skip
             self._batch(spread)
         self.archive.framed = True
+
+    def _tie(self, end: int, gap_frac: float) -> Task:
+        """The second objective at the secure (0) or the cheap end (1)."""
+        least = min(self.archive.inside(v)[end] for part in self.archive.slices for v in part.vertices) + STRIP
+        if end == 0:
+            return Task(("end", 0.0, 2.0), (0.0, 1.0), x_max=least, gap_frac=gap_frac)
+        return Task(("end", 2.0, 0.0), (1.0, 0.0), c_max=least, gap_frac=gap_frac)
 
     def _cheapest_known(self) -> FloatArray | None:
         known = [v for part in self.archive.slices for v in part.vertices]

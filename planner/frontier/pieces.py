@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,12 @@ from planner.problem import FloatArray
 STRIP = 1e-7
 #: A piece that hides less than this (normalised, across the piece) is settled.
 SETTLED = 2.5e-7
+#: A flat piece that hides more than this share of the rectangle and of the tolerance is cut first.
+_WIDE_FRAC, _WIDE_SHARE = 5e-4, 0.1
+#: Where it is cut, attempt by attempt, and the gap there as a share of what it hides.
+_HALVINGS = ((0.5, 0.1), (0.75, 0.0))
+#: Neighbours of a piece are proved with it as far as they lie this many gaps above its line.
+_REACH = 2.0
 #: Factor between the gap of one attempt at a piece and the next.
 _FINER = 1 / 4
 
@@ -93,11 +99,17 @@ def open_tasks(
         if level < 0:
             continue
         gap = max(EPSILON, tolerance / 2 * _FINER**level)
-        task = (
-            _flat(now.upper, i, key, gap)
-            if _is_flat(piece)
-            else _sloped(pieces[i - 1] if i else None, piece, following, key, gap)
-        )
+        task: Task | None
+        if not _is_flat(piece):
+            task = _sloped(pieces, i, key, gap)
+        elif level < len(_HALVINGS) and area > max(tolerance * _WIDE_SHARE, _WIDE_FRAC) * now.rectangle:
+            # The least exposure below a level is hard to bound where the level is far above the front.
+            share, gap_share = _HALVINGS[level]
+            at = piece.left + share * (piece.right - piece.left)
+            height = piece.at_left - max(now.lower.at(at), now.bottom)
+            task = Task(key, (0.0, 1.0), at, np.inf, piece.at_left, max(2 * EPSILON, tolerance / 2, height * gap_share))
+        else:
+            task = _flat(now.upper, i, key, gap)
         if task is not None:
             yield _completed(task, now.upper, tolerance, level, start_of)
 
@@ -111,26 +123,38 @@ def _is_flat(piece: Piece) -> bool:
     return piece.tag[2] == FLAT or piece.at_left - piece.at_right <= ROOM
 
 
-def _sloped(before: Piece | None, piece: Piece, following: Piece | None, key: Key, gap: float) -> Task | None:
-    """Along the normal, inside the piece's box; open at an end where the front jumps or is flat.
+def _sloped(pieces: Sequence[Piece], i: int, key: Key, gap: float) -> Task | None:
+    """Along the normal of a piece, inside the box of all neighbours that lie a little above its line.
 
-    With a closed end the point beyond it, which lies lower along the normal, would be found again and
-    again, and nothing would be proved about the piece.
+    The wider the box, the more of the front one proof covers, and the longer it takes. It is open at an end
+    where the front jumps below the line or is flat: with a closed end the point beyond it, which lies lower
+    along the normal, would be found again and again, and nothing would be proved about the piece.
     """
+    piece = pieces[i]
     wide, high = piece.right - piece.left, piece.at_left - piece.at_right
-    jumps = following is not None and following.at_left < piece.at_right - STRIP
-    flat = (
-        before is not None and before.tag != NOTHING and _is_flat(before) and before.at_right <= piece.at_left + STRIP
-    )
-    x_max = piece.right - STRIP if jumps else piece.right + ROOM
-    c_max = piece.at_left - STRIP if flat else piece.at_left + ROOM
-    if c_max <= piece.at_right:
-        return None
-    if x_max <= piece.left:
-        return None
     length = float(np.hypot(wide, high))
     weight = (high / length, wide / length)
     value = weight[0] * piece.left + weight[1] * piece.at_left
+
+    def above(other: Piece) -> bool:
+        ends = (other.left, other.at_left), (other.right, other.at_right)
+        over = [weight[0] * e + weight[1] * c - value for e, c in ends]
+        return other.tag != NOTHING and min(over) >= -ROOM and max(over) <= _REACH * gap
+
+    first = last = i
+    while last + 1 < len(pieces) and above(pieces[last + 1]):
+        last += 1
+    while first > 0 and above(pieces[first - 1]):
+        first -= 1
+    before = pieces[first - 1] if first else None
+    following = pieces[last + 1] if last + 1 < len(pieces) else None
+    jumps = following is not None and following.at_left < pieces[last].at_right - STRIP
+    level = pieces[first].at_left
+    flat = before is not None and before.tag != NOTHING and _is_flat(before) and before.at_right <= level + STRIP
+    x_max = pieces[last].right - STRIP if jumps else pieces[last].right + ROOM
+    c_max = level - STRIP if flat else level + ROOM
+    if c_max <= piece.at_right or x_max <= piece.left:
+        return None
     return Task(key, weight, x_max, c_max, value, gap)
 
 

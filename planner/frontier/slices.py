@@ -44,6 +44,8 @@ def trace_slice(
     box: tuple[float, float],
     upper: Curve | None,
     grain: float,
+    *,
+    known: bool = False,
 ) -> Slice | None:
     """Front of one choice of whole numbers.
 
@@ -60,6 +62,8 @@ def trace_slice(
         What is attained already; parts of the slice that cannot go below it are not refined.
     grain
         Normalised area below which a corner is not looked for.
+    known
+        These whole numbers were traced before: only the best point in the box is looked for.
 
     Returns
     -------
@@ -69,6 +73,8 @@ def trace_slice(
     if bench.model.integer.all():
         return None if bench.violated(whole) else Slice((_vertex(bench, whole),))
     best = bench.lp(whole, weight, *box)
+    if known and best is not None:
+        return Slice((_vertex(bench, best),))
     ends = [_end(bench, whole, order) for order in (0, 1)]
     corners = [_vertex(bench, x) for x in (ends[0], best, ends[1]) if x is not None]
     if not corners:

@@ -106,6 +106,8 @@ class Worker:
         self.model, self.stop, self.seed, self.audit = model, stop, seed, audit
         self.bench = Bench(model, stop, seed)
         self.second: Bench | None = None
+        #: Whole numbers whose slice was traced, with the scale of then: grain and attained curve only fall.
+        self.traced: set[tuple[Frame, bytes]] = set()
 
     def adopt(self, frame: Frame, rows: list[Rows]) -> None:
         """Take the scale and the lazy rows of the others."""
@@ -185,13 +187,12 @@ class Worker:
                     outcome.facts.append(fact)
                     outcome.finished = True
                     return True
-        # A rough solve first pays only where the asked gap is much finer.
-        rough = rough and max(task.gap, task.gap_frac) < _ROUGH_GAP / 4
+        # A rough solve first pays only at the ends, where most lazy rows are still unknown.
+        rough = rough and task.value == np.inf
         for _ in range(_MOST_REPEATS):
-            gap = max(task.gap, _ROUGH_GAP if task.value < np.inf else 0.0) if rough else task.gap
-            gap_frac = max(task.gap_frac, _ROUGH_GAP) if rough and task.value == np.inf else task.gap_frac
+            gap_frac = max(task.gap_frac, _ROUGH_GAP) if rough else task.gap_frac
             try:
-                attempt = bench.mip(task.weight, task.x_max, task.c_max, gap, task.start, gap_frac)
+                attempt = bench.mip(task.weight, task.x_max, task.c_max, task.gap, task.start, gap_frac)
             except SolverFault as fault:
                 outcome.incidents.append(f"solver error: {fault}")
                 return False
@@ -205,13 +206,12 @@ class Worker:
                 return True
             bound = max(attempt.bound, fact.bound if fact is not None else -np.inf)
             fact = Fact(*task.weight, task.x_max, task.c_max, bound)
-            lacking = attempt.x is not None and self._gather(bench, task, attempt.x, outcome)
             proved = bound >= task.value - task.gap - EPSILON
+            # What lies within the gap of a proved piece is not worth a slice.
+            lacking = attempt.x is not None and not proved and self._gather(bench, task, attempt.x, outcome)
             if proved or self.stop.now or not (lacking or rough):
                 outcome.finished = proved or (attempt.finished and not lacking and not rough)
                 break
-            if rough and not lacking and task.value < np.inf and self._helps(task, outcome):
-                break  # something much better was found: the front has moved on
             rough = rough and lacking
         if fact is not None:
             outcome.facts.append(fact)
@@ -220,7 +220,10 @@ class Worker:
     def _gather(self, bench: Bench, task: Task, x: FloatArray, outcome: Outcome) -> bool:
         """Keep what a solution attains; whether lazy rows were lacking."""
         lacking = bench.violated(x)
-        found = trace_slice(bench, x, task.weight, (task.x_max, task.c_max), task.upper, task.grain)
+        whole = (self.bench.frame, x[self.model.integer].tobytes())
+        known = whole in self.traced
+        found = trace_slice(bench, x, task.weight, (task.x_max, task.c_max), task.upper, task.grain, known=known)
+        self.traced.add(whole)
         if found is not None:
             outcome.slices.append(found)
         return lacking
