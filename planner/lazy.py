@@ -10,6 +10,8 @@ import pyomo.environ as pyo
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from planner.model import site
+from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
 from planner.problem import FloatArray
@@ -21,6 +23,9 @@ ROW_TOLERANCE = 2e-8
 _ROWS_PER_ROUND = 60
 #: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
 _TIGHT = 1e-4
+
+#: Row families of the site, left out until what is bought turns out not to fit.
+_SITE_FAMILIES = frozenset(member.name for member in site.FAMILIES)
 
 Rows = tuple[csr_array, FloatArray, FloatArray]
 
@@ -64,6 +69,33 @@ class Columns:
         )
 
 
+def without_site(problem: Compiled) -> Compiled:
+    """The same columns without the rows of the site, which seldom bind."""
+    names = [name.split("[")[0] for name in problem.row_names]
+    return problem.with_rows(np.array([name not in _SITE_FAMILIES for name in names]))
+
+
+@dataclass
+class Prepared:
+    """A model with a few outage rows, compiled, and what adds the rows that a solution lacks."""
+
+    model: pyo.ConcreteModel
+    compiled: Compiled
+    columns: Columns
+    outages: OutageRows
+
+    @classmethod
+    def of(cls, c: Coefficients, rows: list[RowKey], rules: frozenset[str]) -> Prepared:
+        """Build and compile the model with the given outage rows and business rules."""
+        model = assemble(c, rows, rules)
+        compiled = Compiled.from_pyomo(model)
+        # Pyomo sorts the rows by name: bring the keys into the compiled order.
+        key = {model.outage[row_name(c, k)].name: k for k in rows}
+        rows = [key[name] for name in compiled.row_names if name in key]
+        columns = Columns.of(model, c, compiled)
+        return cls(model, compiled, columns, OutageRows(c, columns, compiled, rows, "reliability" in rules))
+
+
 class OutageRows:
     """The outage rows of one compiled problem: those it has, and those a solution lacks.
 
@@ -83,8 +115,6 @@ class OutageRows:
         self.c, self.columns, self.compiled, self.rows, self.active = c, columns, compiled, rows, active
         self.separator = Separator(c)
         self.seconds = 0.0
-        #: Column that every row may fall short by, per unit of its requirement; only to explain infeasibility.
-        self.allowance: int | None = None
 
     def add_violated(self, x: FloatArray) -> Rows | None:
         """Append the violated outage rows of ``x`` to the problem and return them; None if there are none."""
@@ -114,7 +144,6 @@ class OutageRows:
     def _violated(self, x: FloatArray) -> list[RowKey]:
         """The worst violated rows that the problem does not have."""
         values = np.append(x, 0.0)  # column -1 stands for variables that are in no row
-        short = 0.0 if self.allowance is None else float(x[self.allowance])
         used = np.zeros(len(self.c.problem.offers))
         for o, tiers in self.columns.tiers.items():
             used[o] = min(1.0, float(values[tiers].sum()))
@@ -127,7 +156,7 @@ class OutageRows:
             used,
             values[self.columns.lost_levels],
             energised,
-            ROW_TOLERANCE + short,
+            ROW_TOLERANCE,
         )
         known = set(self.rows)
         return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
@@ -153,8 +182,6 @@ class OutageRows:
                 put(-row.level, self.columns.lost_levels[key.period])
             if row.idle:
                 put([-row.idle], [self.columns.energised[key.period]])
-            if self.allowance is not None:
-                put([1.0], [self.allowance])
             starts.append(sum(len(part) for part in data))
         shape = (len(keys), len(self.compiled.cost))
         return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)

@@ -12,6 +12,7 @@ import numpy as np
 
 from planner import account, decode
 from planner.catalogue import CONFIDENCE_ORDER, Row
+from planner.decode import Decision
 from planner.evidence import dossier
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
@@ -110,21 +111,26 @@ def _status(solution: Solution, gap: float) -> PlanStatus:
     return "interrupted" if solution.interrupted else "time_limit"
 
 
-def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> Plan:
-    """Everything but the verdict."""
+def stated(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
+    """Every figure that follows from a decision alone: not yet verified, without waterfall and provenance.
+
+    Parameters
+    ----------
+    c, d
+        The problem's coefficients and what is decided.
+    bound_musd
+        Below which no plan lies; taken as the cost where it is above.
+    """
     problem = c.problem
-    d = decode.decode(c, search.model, search.compiled, solution.x)
     items = account.all_items_musd(c, d)
     breakdown = in_view(items, problem.case.objective)
-    relaxed = np.append(solution.relaxed_x, 0.0)[search.columns.containers]
-    states = {h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)}
     cost = sum(breakdown.values())
-    bound = min(solution.bound_musd, cost)
+    bound = min(bound_musd, cost)
     return Plan(
         case=problem.case.case,
         title=problem.case.title,
         input_sha256=problem.input_sha256,
-        status=_status(solution, gap),
+        status="gap_limit",
         cost_musd=cost,
         bound_musd=bound,
         gap_frac=(cost - bound) / max(abs(cost), 1e-9),
@@ -140,18 +146,35 @@ def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> 
         exposure_frac=account.exposure_frac(c, d),
         domestic_content_frac=account.content_frac(c, d, c.domestic),
         macr_frac=account.content_frac(c, d, c.macr),
-        credit_state=states,
+        credit_state={h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)},
         served_mw={p.label: float(mw) for p, mw in zip(problem.periods, d.served_mw, strict=True)},
         critical_path=account.critical_path(c, d),
         reliability=account.margins(c, d),
         fire=account.zone_use(c, d),
-        requirement_waterfall_mwh=requirement_waterfall(c, d, relaxed),
+        requirement_waterfall_mwh=(),
         required_mwh=c.required_mwh,
-        assumptions=_assumptions(problem),
+        assumptions=(),
         verification=None,
-        timing_s=solution.timing_s,
-        provenance=_provenance(problem, solution, {problem.offers[o].offer for o in d.tier}),
-        dossier=dossier(c, d, cost - bound),
+        timing_s={},
+        provenance={},
+    )
+
+
+def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> Plan:
+    """Everything but the verdict."""
+    problem = c.problem
+    d = decode.decode(c, search.model, search.compiled, solution.x)
+    plan = stated(c, d, solution.bound_musd)
+    relaxed = np.append(solution.relaxed_x, 0.0)[search.columns.containers]
+    return plan.model_copy(
+        update={
+            "status": _status(solution, gap),
+            "requirement_waterfall_mwh": requirement_waterfall(c, d, relaxed),
+            "assumptions": _assumptions(problem),
+            "timing_s": solution.timing_s,
+            "provenance": _provenance(problem, solution, {problem.offers[o].offer for o in d.tier}),
+            "dossier": dossier(c, d, plan.cost_musd - plan.bound_musd),
+        }
     )
 
 

@@ -87,14 +87,19 @@ def eased(problem: Problem, rule: Rule, amount: float) -> Variant:
 # -- how a question is changed ------------------------------------------------------------------
 
 
-def with_case(variant: Variant, path: str, value: Any) -> Variant:
-    """Return the variant with one key of its case replaced."""
+def case_with(case: Case, path: str, value: Any) -> Case:
+    """Return a case with one key replaced."""
 
     def nested(part: Any, keys: list[str]) -> Any:
         return value if not keys else part.model_copy(update={keys[0]: nested(getattr(part, keys[0]), keys[1:])})
 
-    case: Case = nested(variant.problem.case, path.split("."))
-    return replace(variant, problem=replace(variant.problem, case=case))
+    changed: Case = nested(case, path.split("."))
+    return changed
+
+
+def with_case(variant: Variant, path: str, value: Any) -> Variant:
+    """Return the variant with one key of its case replaced."""
+    return replace(variant, problem=replace(variant.problem, case=case_with(variant.problem.case, path, value)))
 
 
 def with_offers(variant: Variant, change: Callable[[Offer], Offer]) -> Variant:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from planner.case import Case
 from planner.catalogue import FlagName
 from planner.pipeline import plan as solve
 from planner.problem import Offer, Problem
 from planner.results import Plan, RulePrice
+from planner.rulebook import Variant, case_with, rules_of
 from planner.solve import Infeasible, NoPlan
 
+#: Names in the rulebook of the rules that are priced, in the order of the result.
+_PRICED = ("governance.", "reliability.storage_mandate_h", "policy.domestic_floor_frac", "exposure_limits.")
 OTHER = {"allow": "refuse", "refuse": "allow"}
 
 
@@ -41,7 +44,7 @@ def price_rules(
     A doubt with status ``disputed`` is priced by its flag: all offers under that flag are read the other way.
     """
     prices = []
-    for kind, rule, changed in (*_rules(problem.case), *_doubts(problem)):
+    for kind, rule, changed in (*_rules(problem), *_doubts(problem)):
         note(f"without {rule}" if kind == "rule" else f"doubt about {rule}")
         prices.append(_price(problem, found, kind, rule, changed, gap_frac, time_limit_s))
     return found.model_copy(update={"rule_prices": tuple(prices)})
@@ -71,15 +74,6 @@ def _price(
     return RulePrice(**known, without_musd=other.cost_musd, price_musd=price, uncertain_musd=uncertain, note=words)
 
 
-def _plays_no_part(problem: Problem, found: Plan, rule: str) -> bool:
-    """Whether a doubt that is now read as no concerns no offer of the plan: refusing it only takes choices away."""
-    flag, _, reading = rule.partition(": ")
-    if not reading.startswith("refuse"):
-        return False
-    bought = {order.offer for order in found.orders}
-    return not any(flag in disputed_flags(offer) for offer in problem.offers if offer.offer in bought)
-
-
 def disputed_flags(offer: Offer) -> set[FlagName]:
     """Flags of an offer that are in dispute; a component in dispute bears on the tax flag."""
     found = {cast("FlagName", name) for name, flag in offer.flags.items() if flag.status == "disputed"}
@@ -88,44 +82,19 @@ def disputed_flags(offer: Offer) -> set[FlagName]:
     return found
 
 
-def _changed(case: Case, path: str, value: Any) -> Case:
-    """The case with one key replaced."""
-    head, _, rest = path.partition(".")
-    inner = value if not rest else _changed_part(getattr(case, head), rest, value)
-    return case.model_copy(update={head: inner})
-
-
-def _changed_part(part: Any, path: str, value: Any) -> Any:
-    head, _, rest = path.partition(".")
-    inner = value if not rest else _changed_part(getattr(part, head), rest, value)
-    return part.model_copy(update={head: inner})
-
-
-def _rules(case: Case) -> Iterator[tuple[str, str, Case]]:
-    """Every governance rule and mandate that is on, and the case without it."""
-    limits = case.governance.max_share
-    for kind in ("supplier", "country", "chemistry", "cell_factory"):
-        if getattr(limits, kind) is not None:
-            path = f"governance.max_share.{kind}"
-            yield "rule", path, _changed(case, path, None)
-    if limits.maturity:
-        yield "rule", "governance.max_share.maturity", _changed(case, "governance.max_share.maturity", {})
-    if case.governance.min_suppliers > 1:
-        yield "rule", "governance.min_suppliers", _changed(case, "governance.min_suppliers", 0)
-    if case.reliability.storage_mandate_h > 0:
-        path = "reliability.storage_mandate_h"
-        yield "rule", path, _changed(case, path, 0.0)
-    if case.policy.domestic_floor_frac > 0:
-        path = "policy.domestic_floor_frac"
-        yield "rule", path, _changed(case, path, 0.0)
-    for measure in case.exposure_limits:
-        rest = {k: v for k, v in case.exposure_limits.items() if k != measure}
-        yield "rule", f"exposure_limits.{measure}", case.model_copy(update={"exposure_limits": rest})
+def _rules(problem: Problem) -> Iterator[tuple[str, str, Case]]:
+    """Every governance rule, mandate, floor and exposure limit that is on, and the case without it."""
+    rules = rules_of(problem)
+    for priced in _PRICED:
+        for rule in rules:
+            if rule.name.startswith(priced):
+                yield "rule", rule.name, rule.drop(Variant(problem)).problem.case
+    case = problem.case
     if case.credits.unit == "phase" and case.objective == "buyer" and case.policy.monetisation != "none":
         if case.policy.phases:
-            yield "doubt", "credits.unit: pools instead of phase", _changed(case, "credits.unit", "pools")
+            yield "doubt", "credits.unit: pools instead of phase", case_with(case, "credits.unit", "pools")
     elif case.credits.unit == "pools":
-        yield "doubt", "credits.unit: phase instead of pools", _changed(case, "credits.unit", "phase")
+        yield "doubt", "credits.unit: phase instead of pools", case_with(case, "credits.unit", "phase")
 
 
 def _doubts(problem: Problem) -> Iterator[tuple[str, str, Case]]:
@@ -135,4 +104,4 @@ def _doubts(problem: Problem) -> Iterator[tuple[str, str, Case]]:
     for flag in sorted(disputed):
         now = policy.disputed_flags.get(flag, policy.disputed)
         other = {**policy.disputed_flags, flag: OTHER[now]}
-        yield "doubt", f"{flag}: {OTHER[now]} instead of {now}", _changed(problem.case, "policy.disputed_flags", other)
+        yield "doubt", f"{flag}: {OTHER[now]} instead of {now}", case_with(problem.case, "policy.disputed_flags", other)

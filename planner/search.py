@@ -16,23 +16,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.lazy import Columns, OutageRows
-from planner.model import site
-from planner.model.build import assemble
+from planner.lazy import Prepared, without_site
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import RowKey, row_name, seed_rows
+from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
 from planner.problem import FloatArray
 from planner.solve import (
     BOUND_SLACK_MUSD,
     FEASIBILITY,
     Attempt,
-    Compiled,
     Infeasible,
     NoPlan,
     Progress,
@@ -42,14 +40,6 @@ from planner.solve import (
 )  # fmt: skip
 
 T = TypeVar("T")
-#: Row families of the site, left out until what is bought turns out not to fit.
-_SITE_FAMILIES = frozenset(
-    row.name
-    for row in (
-        site.placed_whole, site.one_option, site.yard_area, site.fire_area_energy, site.hazard_budget,
-        site.present_where_placed, site.present_under_option,
-    )
-)  # fmt: skip
 #: Gap of the first quick plan.
 _ROUGH_GAP = 0.015
 #: Share of the asked gap that the bound problem may leave open.
@@ -128,24 +118,10 @@ class Search:
         began = time.perf_counter()
         with_outages = "reliability" in self.rules
         rows = list(dict.fromkeys([*seed_rows(self.c), *known_rows])) if with_outages else []
-        self.model = assemble(self.c, rows, self.rules)
-        self.compiled = Compiled.from_pyomo(self.model)
-        # Pyomo sorts the rows by name: bring the keys into the compiled order.
-        key = {self.model.outage[row_name(self.c, k)].name: k for k in rows}
-        rows = [key[name] for name in self.compiled.row_names if name in key]
-        self.columns = Columns.of(self.model, self.c, self.compiled)
-        self.outages = OutageRows(self.c, self.columns, self.compiled, rows, with_outages)
+        made = Prepared.of(self.c, rows, self.rules)
+        self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self._hold()
         self.timing_s["build"] = time.perf_counter() - began
-
-    def relaxed_plan(self, allowance: int | None = None) -> Attempt:
-        """Best plan with containers in fractions.
-
-        ``allowance`` is a column that every outage row may fall short by, per unit of its requirement.
-        """
-        self.outages.allowance = allowance
-        bound = self._relax().bound
-        return self._rough(bound)
 
     def _hold(self) -> None:
         """Fix what is held."""
@@ -161,20 +137,11 @@ class Search:
         self.site_open = True
         return self._whole(x, gap_frac)
 
-    def purchase_binary(self) -> NDArray[np.bool_]:
-        """The whole-number columns of the purchase alone: no container counts, nothing of the site."""
-        return self._purchase()
-
-    def without_site(self) -> Compiled:
-        """The compiled problem without the rows of the site."""
-        names = [name.split("[")[0] for name in self.compiled.row_names]
-        return self.compiled.with_rows(np.array([name not in _SITE_FAMILIES for name in names]))
-
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""
         return self._without(self.columns.containers)
 
-    def _purchase(self) -> NDArray[np.bool_]:
+    def purchase_binary(self) -> NDArray[np.bool_]:
         """The binaries of the purchase; those of the site follow from what is bought."""
         return self.binary() & self._without(self.columns.site)
 
@@ -209,21 +176,25 @@ class Search:
         rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
         self.bound = max(self.bound, rough.bound)
         self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
-        coarse, start = self._coarse(relaxed.bound), None
         self.fractions = next(a.x for a in (rough, relaxed) if a.x is not None)
+        self._bound_passes(self._coarse(relaxed.bound))
+        self._timed("branch_and_bound", self._close)
+        if self.best is None:
+            raise NoPlan(self.stop.interrupted)
+
+    def _bound_passes(self, coarse: NDArray[np.bool_]) -> None:
+        """Bound problem, then whole containers near it; again with the rows that were missing while that may help."""
+        start: FloatArray | None = None
         for _ in range(_BOUND_PASSES):
             known = len(self.outages.rows)
-            fine = self._timed("bound_problem", lambda: self._bound_problem(coarse, start))  # noqa: B023 - called here
+            fine = self._timed("bound_problem", partial(self._bound_problem, coarse, start))
             self.bound = max(self.bound, fine.bound)
             if fine.x is not None:
                 self.fractions = start = fine.x
             if not self._closed():
-                self._timed("whole_containers", lambda: self._keep(self._near(fine.x)))  # noqa: B023 - called here
+                self._keep(self._timed("whole_containers", partial(self._near, fine.x)))
             if self._closed() or self.stop.now or len(self.outages.rows) == known:
                 break  # without new rows another pass would bring the same bound
-        self._timed("branch_and_bound", self._close)
-        if self.best is None:
-            raise NoPlan(self.stop.interrupted)
 
     def _near(self, x: FloatArray | None) -> Attempt | None:
         """Whole containers for the binaries of the bound problem, searched until the gap is closed."""
@@ -359,7 +330,7 @@ class Search:
         All containers may be fractional but for the ``coarse`` ones.
         """
         whole = np.zeros_like(self.compiled.integer) if coarse is None else coarse
-        with self._fixed(self._purchase(), x):
+        with self._fixed(self.purchase_binary(), x):
             run = self._new_run(whole)
             while True:
                 attempt = run.solve(self.gap_frac * 0.1)
@@ -376,7 +347,7 @@ class Search:
         """Whole containers and placements with the binaries of ``x``: a quick plan, good enough at ``goal``."""
         if x is None:
             return None
-        with self._fixed(self._purchase(), x):
+        with self._fixed(self.purchase_binary(), x):
             site = not self.site_open
             while True:
                 whole = self._all_whole() if site else self.compiled.integer
@@ -446,8 +417,7 @@ class Search:
         """A solver with the problem loaded; ``site`` keeps the rows of the site in any case."""
         problem = self.compiled
         if self.site_open and not site:
-            names = [name.split("[")[0] for name in problem.row_names]
-            problem = problem.with_rows(np.array([name not in _SITE_FAMILIES for name in names]))
+            problem = without_site(problem)
         run = Run(problem, self.stop, self.seed, self.progress if integer.any() else None)
         run.load(integer)
         return run

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
-from planner.lazy import Columns, OutageRows
-from planner.model import site
-from planner.model.build import assemble
+from planner.lazy import Prepared, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, row_name, seed_rows
 from planner.outages import Requirement
@@ -24,13 +22,6 @@ from planner.problem import FloatArray, Problem
 from planner.rulebook import Variant
 from planner.solve import BOUND_SLACK_MUSD, FEASIBILITY, INFINITY, Attempt, Compiled, Run, SolverFault, Stop
 
-_SITE_FAMILIES = frozenset(
-    row.name
-    for row in (
-        site.placed_whole, site.one_option, site.yard_area, site.fire_area_energy, site.hazard_budget,
-        site.present_where_placed, site.present_under_option,
-    )
-)  # fmt: skip
 #: Seconds that a run with every yes-or-no decision fixed may take.
 _ATTAIN_S = 20.0
 #: Share of a gap asked that a mixed-integer run may leave open; the rest is for what is repaired afterwards.
@@ -130,14 +121,9 @@ class Workbench:
         self.seed = self.problem.case.solver.seed
         self.c = Coefficients(self.problem, variant.waived)
         self._borrow({} if curves is None else curves)
-        outages_on = "reliability" in variant.rules
-        rows = self._first_rows(known_rows) if outages_on else []
-        self.model = assemble(self.c, rows, variant.rules)
-        self.compiled = Compiled.from_pyomo(self.model)
-        key = {self.model.outage[row_name(self.c, k)].name: k for k in rows}
-        rows = [key[name] for name in self.compiled.row_names if name in key]
-        self.columns = Columns.of(self.model, self.c, self.compiled)
-        self.outages = OutageRows(self.c, self.columns, self.compiled, rows, outages_on)
+        rows = self._first_rows(known_rows) if "reliability" in variant.rules else []
+        made = Prepared.of(self.c, rows, variant.rules)
+        self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self.site_binds = whole
         self.solves = 0
         self._columns_split()
@@ -310,8 +296,7 @@ class Workbench:
     def _run(self, change: Change, integer: NDArray[np.bool_], site_in: bool, stop: Stop) -> Run:
         problem = change.on(self.compiled)
         if not site_in:
-            kept = [name.split("[")[0] not in _SITE_FAMILIES for name in problem.row_names]
-            problem = problem.with_rows(np.array(kept))
+            problem = without_site(problem)
         run = Run(problem, stop, self.seed)
         run.load(integer)
         return run

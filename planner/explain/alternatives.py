@@ -7,7 +7,7 @@ import numpy as np
 from planner import decode
 from planner.explain.answers import Alternative, AlternativeOrder
 from planner.explain.desk import Desk
-from planner.explain.orders import state_plan
+from planner.pipeline import stated
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.solve import INFINITY
@@ -116,7 +116,7 @@ def _whole(desk: Desk, change: Change, x: FloatArray) -> Plan | None:
     if settled.x is not None:
         x = settled.x
     d = decode.decode(bench.c, bench.model, bench.compiled, x)
-    return state_plan(bench.c, d, desk.plan.bound_musd)
+    return stated(bench.c, d, desk.plan.bound_musd)
 
 
 def shares_of(problem: Problem, alternative: Alternative) -> FloatArray:

@@ -10,22 +10,17 @@ from collections.abc import Mapping
 import numpy as np
 import pyomo.environ as pyo
 
-from planner import account, decode, policy, supply, yard
+from planner import decode, policy, yard
 from planner.decode import Decision
 from planner.model import purchase, site
 from planner.model.coefficients import Coefficients
 from planner.model.row import RULES
+from planner.pipeline import stated
 from planner.problem import FloatArray, Problem
 from planner.results import CreditState, Plan
 from planner.solve import Compiled, Run, Stop
-from planner.taxes import in_view, public_musd
 
 _PLACE_S = 5.0
-_PLACING = (
-    site.placed_whole, site.one_option, site.yard_area, site.fire_area_energy, site.hazard_budget,
-    site.present_where_placed, site.present_under_option,
-)  # fmt: skip
-
 Counts = Mapping[tuple[str, str], int]
 
 
@@ -76,7 +71,7 @@ def complete(problem: Problem, counts: Counts, bound_musd: float = -np.inf) -> P
     placed, options = _place(c, containers)
     served = carried_mw(c, containers)
     d = Decision(containers, tiers, _states(c, containers), placed, options, served)
-    return state_plan(c, d, bound_musd)
+    return stated(c, d, bound_musd if np.isfinite(bound_musd) else np.inf)
 
 
 def nothing_lost_mw(problem: Problem, counts: Counts) -> float:
@@ -87,47 +82,6 @@ def nothing_lost_mw(problem: Problem, counts: Counts) -> float:
         containers[o, p] = counts[problem.offers[o].offer, problem.periods[p].label]
     full = next(i for i, p in enumerate(problem.periods) if p.target_mw == problem.final_target_mw)
     return float(carried_mw(c, containers, losses=False)[full])
-
-
-def state_plan(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
-    """Return the plan of a decision with every figure, unverified, without its requirement waterfall."""
-    problem = c.problem
-    items = account.all_items_musd(c, d)
-    breakdown = in_view(items, problem.case.objective)
-    cost = sum(breakdown.values())
-    bound = min(bound_musd, cost) if np.isfinite(bound_musd) else cost
-    return Plan(
-        case=problem.case.case,
-        title=problem.case.title,
-        input_sha256=problem.input_sha256,
-        status="gap_limit",
-        cost_musd=cost,
-        bound_musd=bound,
-        gap_frac=(cost - bound) / max(abs(cost), 1e-9),
-        orders=decode.orders(c, d),
-        placements=decode.placements(c, d),
-        zone_options=decode.zone_choices(c, d),
-        retirements=decode.retirements(c, d),
-        cost_breakdown_musd=breakdown,
-        public_musd=public_musd(items),
-        views_musd=account.views_musd(items),
-        credit_pools=decode.credit_pools(c, d),
-        entities=account.entities(c, d),
-        exposure_frac=account.exposure_frac(c, d),
-        domestic_content_frac=account.content_frac(c, d, c.domestic),
-        macr_frac=account.content_frac(c, d, c.macr),
-        credit_state={h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)},
-        served_mw={p.label: float(mw) for p, mw in zip(problem.periods, d.served_mw, strict=True)},
-        critical_path=account.critical_path(c, d),
-        reliability=account.margins(c, d),
-        fire=account.zone_use(c, d),
-        requirement_waterfall_mwh=(),
-        required_mwh=c.required_mwh,
-        assumptions=(),
-        verification=None,
-        timing_s={},
-        provenance={},
-    )
 
 
 def _tier(problem: Problem, o: int, count: int) -> int:
@@ -239,7 +193,7 @@ def _placed(
     for variable in m.placed.values():
         variable.domain = pyo.NonNegativeIntegers
         variable.setub(None)
-    for member in _PLACING:
+    for member in site.FAMILIES:
         if not member.rule or member.rule in rules:
             member.add(m, c)
     walls = [
@@ -265,15 +219,3 @@ def _placed(
         taken = [j for j in js if value(m.zone_option[zone.zone, j.label]) > 0.5]
         chosen.append(taken[0] if taken else js[0])
     return decode.spread(c, m, containers, value), tuple(chosen)
-
-
-def unlawful(problem: Problem, counts: Counts) -> tuple[str, ...]:
-    """Deliveries that may not be ordered at all, with the reason."""
-    offers = {o.offer: o for o in problem.offers}
-    periods = {p.label: p for p in problem.periods}
-    found = []
-    for name, label in counts:
-        why = supply.refusal(problem, offers[name], periods[label])
-        if why is not None:
-            found.append(f"{name} for {label}: {why.rule.replace('_', ' ')}, {why.text}")
-    return tuple(found)

@@ -8,15 +8,10 @@ from planner.explain.answers import RulePrice
 from planner.explain.desk import Desk
 from planner.explain.offers import finite
 from planner.model.coefficients import Coefficients
-from planner.rulebook import Rule, Variant, eased, rules_of
+from planner.rulebook import Rule, Variant, eased
 
 #: Rules that are only eased: without them there is nothing left to plan.
 _ONLY_EASED = ("reliability.service",)
-
-
-def rule_named(desk: Desk, name: str) -> Rule | None:
-    """The rule of a name, if the case has it."""
-    return next((r for r in rules_of(desk.problem) if r.name == name), None)
 
 
 def price_rule(desk: Desk, rule: Rule) -> tuple[RulePrice, ...]:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, hstack, vstack
 
 from planner.case import ExposureLimit
 from planner.frontier.bench import Rows, TwoObjectives
-from planner.lazy import OutageRows
+from planner.lazy import OutageRows, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.exposure import share_vectors
 from planner.model.reliability import RowKey
@@ -107,7 +107,7 @@ def prepared(
     c = Coefficients(free)
     search = Search(c, stop or Stop(1e9), problem.case.solver.gap_frac, problem.case.solver.seed, held=held)
     search.prepare(known_rows)
-    compiled = replace(search.compiled) if with_site else search.without_site()
+    compiled = replace(search.compiled) if with_site else without_site(search.compiled)
     integer = search.binary() if with_site else search.purchase_binary()
     cost, offset = search.compiled.cost, search.compiled.offset
     vectors = exposure_vectors(search, measure)

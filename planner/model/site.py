@@ -210,3 +210,9 @@ def present_under_option(m: pyo.ConcreteModel, c: Coefficients) -> None:
         if len(admitting) < len(c.zone_options[zones[zone]]):
             terms = [(-1.0, m.zone_option[zone, j]) for j in admitting]
             m.present_under_option[zone, name] = linear([(1.0, m.present[zone, name]), *terms]) <= 0
+
+
+#: Every constraint family of the site, in the order of the formulation page.
+FAMILIES = (
+    placed_whole, one_option, yard_area, fire_area_energy, hazard_budget, present_where_placed, present_under_option,
+)  # fmt: skip

@@ -209,11 +209,6 @@ def check_pools(fleet: Fleet, plan: Plan, tally: Tally) -> None:
                 tally.at_most("pools", need_domestic - domestic / mwh, 0.0, f"content of {phase.phase} {state}", 1.0)
 
 
-def layer_names(problem: Problem) -> list[str]:
-    """Supply-chain layers that any offer names."""
-    return sorted({layer for offer in problem.offers for layer in offer.layers})
-
-
 def shares(book: Book, offer: Offer, measure: str) -> dict[str, float]:
     """China shares of an offer under a measure: one per layer for the chokepoints, else one."""
     side = "ownership_frac" if measure.endswith("_ownership") else "production_frac"

@@ -18,6 +18,7 @@ import pytest
 
 import planner.finance as finance
 import planner.lazy as lazy
+import planner.lazy as lazy
 import planner.model.coefficients as coefficients
 import planner.model.reliability as reliability
 import planner.outages as outages
@@ -201,7 +202,7 @@ def fields(change: dict[str, Any]) -> Mutate:
     """Offers seen by the coefficients with fields replaced; the rest of the planner sees the true ones."""
 
     def mutate(patch: pytest.MonkeyPatch) -> None:
-        original = search.assemble
+        original = lazy.assemble
 
         def assemble(c: Coefficients, *args: Any) -> Any:
             true = c.problem
@@ -210,7 +211,7 @@ def fields(change: dict[str, Any]) -> Mutate:
             c.problem = true
             return model
 
-        patch.setattr(search, "assemble", assemble)
+        patch.setattr(lazy, "assemble", assemble)
 
     return mutate
 
@@ -219,7 +220,7 @@ def case_part(part: str, change: dict[str, Any]) -> Mutate:
     """The case seen while the model is written, with keys of one part replaced."""
 
     def mutate(patch: pytest.MonkeyPatch) -> None:
-        original = search.assemble
+        original = lazy.assemble
 
         def assemble(c: Coefficients, *args: Any) -> Any:
             true = c.problem
@@ -229,7 +230,7 @@ def case_part(part: str, change: dict[str, Any]) -> Mutate:
             c.problem = true
             return model
 
-        patch.setattr(search, "assemble", assemble)
+        patch.setattr(lazy, "assemble", assemble)
 
     return mutate
 
