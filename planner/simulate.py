@@ -16,9 +16,11 @@ for whatever follows.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
@@ -27,93 +29,68 @@ if TYPE_CHECKING:
     from planner.verify.outage import Windows
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: Relative accuracy of the level search in one step.
 LEVEL_ACCURACY = 1e-12
 ROUNDS = 80
-#: Units whose remaining hours differ by less than this are one unit.
-EQUAL_HOURS = 1e-12
-#: Steps between two looks for such units.
-MERGE_EVERY = 3
 
 
-def weighed(part: FloatArray | NDArray[np.bool_], power: FloatArray) -> FloatArray:
-    """Power-weighted sum over units, for one fleet or for one fleet per row."""
-    if power.ndim == 1:
-        return np.asarray(part @ power)
-    return np.asarray(np.einsum("wu,wu->w", part, power))
+def compiled(function: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+    """Compile a loop; the machine code is kept for the next process where a folder for it can be written."""
+    try:
+        return njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # nowhere to keep it
+        return njit(error_model="numpy")(function)  # type: ignore[no-any-return]
 
 
-def serve(
-    power: FloatArray, hours: FloatArray, reach: FloatArray, need: FloatArray, guess: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Serve one step by running units down to a common level of remaining hours.
+@compiled
+def serve_windows(
+    load: FloatArray, power: FloatArray, hours: FloatArray, first: IntArray, missed: FloatArray, dt_h: float
+) -> FloatArray:
+    """Unserved MWh of every step, shape (W, J), by running units down to a common level of remaining hours.
 
-    Parameters
-    ----------
-    power
-        MW by unit, shape (U,), or by row and unit, shape (W, U).
-    hours
-        Remaining hours, shape (W, U).
-    reach
-        Hours that a unit can serve in this step, shape (U,).
-    need
-        Load of the step in MWh, shape (W,).
-    guess
-        Level at which the search begins, shape (W,); it changes the time, not the answer.
-
-    Returns
-    -------
-    level : ndarray
-        Level per row, 0 where nothing is enough, shape (W,).
-    part : ndarray
-        Hours served by each unit, shape (W, U).
-
-    Notes
-    -----
-    ``sum P clip(h - l, 0, u)`` falls piecewise linearly in l, so Newton steps inside a
-    bracket end exactly once the right piece is found.
+    ``sum P clip(h - l, 0, u)`` falls piecewise linearly in the level l, so Newton steps inside a bracket end
+    exactly once the right piece is found. Arguments as in ``replay``, with ``power`` and ``hours`` (W, U).
     """
-    accuracy = LEVEL_ACCURACY * np.maximum(need, 1e-9)
-    low, high = np.zeros(len(need)), np.full(len(need), hours.max(initial=0.0))
-    at = np.clip(guess, low, high)
-    tried_all = False
-    part = np.empty_like(hours)
-    for _ in range(ROUNDS):
-        np.subtract(hours, at[:, None], out=part)
-        np.minimum(part, reach, out=part)
-        np.maximum(part, 0.0, out=part)
-        over = weighed(part, power) - need
-        todo = np.abs(over) > accuracy
-        # At level 0 a row that is still short has given all it can.
-        todo &= (at > 0.0) | (over > 0.0)
-        if not todo.any():
-            break
-        if not tried_all and (over < 0).any():
-            # A level above the right one: make sure once that level 0 is enough at all.
-            tried_all = True
-            hopeless = weighed(np.minimum(hours, reach), power) <= need + accuracy
-            high[hopeless] = at[hopeless] = 0.0
-            if hopeless.any():
-                continue
-        slope = weighed((part > 0.0) & (part < reach), power)
-        low, high = np.where(over > 0, at, low), np.where(over < 0, at, high)
-        step = at + over / np.maximum(slope, 1e-300)
-        inside = (step > low) & (step < high)
-        at = np.where(todo, np.where(inside, step, 0.5 * (low + high)), at)
-    return at, part
-
-
-def merged(power: FloatArray, hours: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Join units that have run down to the same remaining hours in every row.
-
-    Equal hours stay equal under the policy, so the joined unit serves what its parts would.
-    """
-    order = np.argsort(-hours[0], kind="stable")
-    hours, power = hours[:, order], power[..., order]
-    apart = np.abs(np.diff(hours, axis=1)).max(axis=0) > EQUAL_HOURS
-    heads = np.concatenate([[0], np.flatnonzero(apart) + 1])
-    return np.add.reduceat(power, heads, axis=-1), np.ascontiguousarray(hours[:, heads])
+    unserved = np.zeros(load.shape)
+    units = power.shape[1]
+    for w in range(load.shape[0]):
+        left = hours[w].copy()
+        level = before = 0.0
+        for j in range(load.shape[1]):
+            need = load[w, j]
+            accuracy = LEVEL_ACCURACY * max(need, 1e-9)
+            most = low = high = 0.0
+            for u in range(units):
+                if first[u] <= j:
+                    most += power[w, u] * min(left[u], dt_h - missed[u] if first[u] == j else dt_h)
+                    high = max(high, left[u])
+            # The level falls much as it did in the step before.
+            guess = min(max(2.0 * level - before, 0.0), high)
+            before = level if j else guess
+            level = guess if most > need + accuracy else 0.0
+            for _ in range(ROUNDS if most > need + accuracy else 0):
+                over, slope = -need, 0.0
+                for u in range(units):
+                    if first[u] <= j:
+                        reach = dt_h - missed[u] if first[u] == j else dt_h
+                        part = left[u] - level
+                        over += power[w, u] * min(max(part, 0.0), reach)
+                        slope += power[w, u] if 0.0 < part < reach else 0.0
+                if abs(over) <= accuracy:
+                    break
+                low, high = (level, high) if over > 0 else (low, level)
+                step = level + over / max(slope, 1e-300)
+                level = step if low < step < high else 0.5 * (low + high)
+            for u in range(units):
+                if first[u] <= j:
+                    part = min(max(left[u] - level, 0.0), dt_h - missed[u] if first[u] == j else dt_h)
+                    left[u] -= part
+                    need -= power[w, u] * part
+            # Below the accuracy of the level search nothing is short.
+            unserved[w, j] = need if need > 10.0 * accuracy else 0.0
+    return unserved
 
 
 def replay(
@@ -140,40 +117,20 @@ def replay(
     ndarray
         Unserved MWh, shape (W, J).
     """
-    load = np.atleast_2d(np.asarray(load_mwh, dtype=float))
+    load = np.ascontiguousarray(np.atleast_2d(np.asarray(load_mwh, dtype=float)))
     power = np.maximum(np.asarray(power_mw, dtype=float), 0.0)
     energy = np.asarray(energy_mwh, dtype=float)
     units = power.shape[-1]
-    start = np.zeros(units, dtype=np.int64) if first is None else np.asarray(first, dtype=np.int64)
-    missed = np.zeros(units) if delta_h is None else np.asarray(delta_h, dtype=float)
     able = (power > 0) & (energy > 0)
-    ratio = np.where(able, energy / np.where(able, power, 1.0), 0.0)
-    # In the order of their start, the longest first: those that serve are then a leading block.
-    order = np.lexsort((-ratio if ratio.ndim == 1 else -ratio.max(axis=0, initial=0.0), start))
-    hours = np.ascontiguousarray(np.broadcast_to(ratio, (len(load), units))[:, order])
-    power, start, missed = power[..., order], start[order], missed[order]
-    unserved = np.zeros_like(load)
-    guess = np.zeros(len(load))
-    for j in range(load.shape[1]):
-        on = int(np.searchsorted(start, j, side="right"))
-        reach = np.where(start[:on] == j, dt_h - missed[:on], dt_h)
-        tops = hours[:, :on].max(axis=0)
-        likely = np.flatnonzero(tops > guess.min() - dt_h)
-        busy = int(likely[-1]) + 1 if len(likely) else 0
-        found, served = serve(power[..., :busy], hours[:, :busy], reach[:busy], load[:, j], guess)
-        if busy < on and tops[busy:].max() > found.min():
-            # A unit left aside would have had to serve after all.
-            busy = on
-            found, served = serve(power[..., :on], hours[:, :on], reach, load[:, j], guess)
-        guess = found
-        unserved[:, j] = load[:, j] - weighed(served, power[..., :busy])
-        hours[:, :busy] -= served
-        if on == units and j % MERGE_EVERY == MERGE_EVERY - 1 and hours.shape[1] > 1:
-            power, hours = merged(power, hours)
-            units, start, missed = hours.shape[1], start[: hours.shape[1]], missed[: hours.shape[1]]
-    # Below the accuracy of the level search nothing is short.
-    unserved[unserved <= 10 * LEVEL_ACCURACY * np.maximum(load, 1e-9)] = 0.0
-    return unserved
+    hours = np.where(able, energy / np.where(able, power, 1.0), 0.0)
+    return serve_windows(
+        load,
+        np.ascontiguousarray(np.broadcast_to(power, (len(load), units))),
+        np.ascontiguousarray(np.broadcast_to(hours, (len(load), units))),
+        np.zeros(units, dtype=np.int64) if first is None else np.asarray(first, dtype=np.int64),
+        np.zeros(units) if delta_h is None else np.asarray(delta_h, dtype=float),
+        float(dt_h),
+    )
 
 
 def monte_carlo(

@@ -18,7 +18,6 @@ import pytest
 
 import planner.finance as finance
 import planner.lazy as lazy
-import planner.lazy as lazy
 import planner.model.coefficients as coefficients
 import planner.model.reliability as reliability
 import planner.outages as outages

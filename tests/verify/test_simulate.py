@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from planner.simulate import monte_carlo, replay, serve
+from planner.simulate import monte_carlo, replay
 from planner.verify.outage import Curve, Windows
 from tests.small import small_plan, small_problem
 
@@ -94,14 +94,18 @@ def test_windows_together_are_windows_alone(seed: int) -> None:
         assert together[w] == pytest.approx(replay(load[w], power[w], energy[w], 0.7, first)[0], abs=1e-9)
 
 
-@pytest.mark.parametrize("guess", [0.0, 2.7, 9.0])
-def test_level_by_hand(guess: float) -> None:
-    """Units of 2 MW x 5 h and 1 MW x 3 h, a step of 1.5 h, wherever the search begins."""
-    power, hours, reach = np.array([2.0, 1.0]), np.array([[5.0, 3.0]] * 3), np.array([1.5, 1.5])
-    # 2.6 MWh: the larger one alone. 3.9 MWh: 3 from it at full power, 0.9 from the other down to 2.1 h.
-    found, part = serve(power, hours, reach, np.array([2.6, 3.9, 99.0]), np.full(3, guess))
-    assert found == pytest.approx([5 - 1.3, 2.1, 0.0])
-    assert part @ power == pytest.approx([2.6, 3.9, 4.5])
+@pytest.mark.parametrize(
+    ("load", "lost"),
+    [
+        # 2.6 from the larger alone (3.7 h left); 3 and 1 (2.2 and 2.0 h left); both at full power.
+        ([2.6, 4.0, 9.0], [0.0, 0.0, 9.0 - 3.0 - 1.5]),
+        # 3 and 0.9 (3.5 and 2.1 h left); 3 and 1.4 (2.0 and 0.7 h left); full power of one, what is left of the other.
+        ([3.9, 4.4, 9.0], [0.0, 0.0, 9.0 - 3.0 - 0.7]),
+    ],
+)
+def test_levels_by_hand(load: list[float], lost: list[float]) -> None:
+    """Units of 2 MW x 5 h and 1 MW x 3 h in steps of 1.5 h."""
+    assert replay([load], [2.0, 1.0], [10.0, 3.0], 1.5)[0] == pytest.approx(lost)
 
 
 def test_no_units_and_no_load() -> None:
