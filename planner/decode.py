@@ -145,14 +145,17 @@ def spread(c: Coefficients, m: pyo.ConcreteModel, containers: IntArray, value: o
     """Hand the places of a cohort to its deliveries, first come first served: they are alike."""
     zones = c.problem.case.site.zones
     placed = np.zeros((*containers.shape, len(zones)), dtype=np.int64)
-    for o, g in sorted(set(c.cohort)):
+    periods: dict[tuple[int, int], list[int]] = {}
+    for (_, p), key in zip(c.pairs, c.cohort, strict=True):
+        periods.setdefault(key, []).append(p)
+    for o, g in sorted(periods):
         name = c.problem.offers[o].offer
         room = [
             round(value(m.placed[name, g, zone.zone])) if (name, g, zone.zone) in m.places else 0  # type: ignore[operator]
             for zone in zones
         ]
-        for (o2, p), key in zip(c.pairs, c.cohort, strict=True):
-            left = int(containers[o2, p]) if key == (o, g) else 0
+        for p in periods[o, g]:
+            left = int(containers[o, p])
             for z in range(len(zones)):
                 here = min(left, room[z])
                 placed[o, p, z] += here

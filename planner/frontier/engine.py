@@ -17,13 +17,13 @@ from planner.frontier.archive import Archive, signature_of
 from planner.frontier.bench import Frame, TwoObjectives
 from planner.frontier.crew import MOST_DEATHS, Alone, Crew, Death, Processes
 from planner.frontier.curve import Curve
-from planner.frontier.pieces import STRIP, Standing, is_last_level, open_tasks, standing
+from planner.frontier.pieces import GRAIN_SHARE, STRIP, Standing, is_last_level, open_tasks, standing
 from planner.frontier.tasks import ROOM, Key, Outcome, Task
 from planner.problem import FloatArray
 from planner.solve import Infeasible, NoPlan, Stop
 
 #: Share of the tolerance that the two ends may be off, relative to their value.
-_END_SHARE = 1 / 50
+_END_SHARE = 1 / 20
 _DONE = -1
 _UNBOUNDED = "an objective has no smallest value: bound the variables in it"
 Progress = Callable[[Standing | None, int], None]
@@ -119,21 +119,24 @@ class Engine:
         if self.archive.framed:
             return
         self.archive.use_frame(self._first_frame())
-        gap = self.tolerance * _END_SHARE
+        gap, grain = self.tolerance * _END_SHARE, self.tolerance * GRAIN_SHARE
         cheap = Task(("end", 0.0, 1.0), (0.0, 1.0), gap_frac=gap)
         least = Task(("end", 1.0, 0.0), (1.0, 0.0), gap_frac=gap)
         if self.given is None:
             self._batch([cheap, least])
             if self._use_own_frame():
                 return
-            self._batch([self._tie(0, gap), self._tie(1, gap)] if self.ties else [self._tie(0, gap)])
+            ends = (0, 1) if self.ties else (0,)
+            self._batch([self._tie(end, gap, grain) for end in ends])
         else:
             # The given solution sets the scale, so that the ends need not wait for each other.
-            self._batch([Task(("given",), (0.0, 1.0), given=self.given, grain=self.tolerance * 1e-3), least])
+            # Before there is a scale, slices are not traced: only their ends are looked for.
+            given = Task(("given",), (0.0, 1.0), given=self.given, grain=np.inf)
+            self._batch([given, replace(least, grain=np.inf)])
             self._use_own_frame()
-            self._batch([replace(cheap, start=self._cheapest_known()), self._tie(0, gap)])
+            self._batch([replace(cheap, start=self._cheapest_known(), grain=grain), self._tie(0, gap, grain)])
             if self.ties:
-                self._batch([self._tie(1, gap)])
+                self._batch([self._tie(1, gap, grain)])
         if self._use_own_frame():
             return
         if self.workers > 1 and not self._flat():
@@ -142,19 +145,19 @@ class Engine:
             spread = [
                 Task(
                     ("spread", share), (0.0, 1.0), x_max=share + ROOM, value=upper.at(share), gap=self.tolerance / 2,
-                    start=self.archive.start(share, np.inf, upper), upper=upper, grain=self.tolerance * 1e-3,
+                    start=self.archive.start(share, np.inf, upper), upper=upper, grain=grain,
                 )
                 for share in shares
             ]  # fmt: skip
             self._batch(spread)
         self.archive.framed = True
 
-    def _tie(self, end: int, gap_frac: float) -> Task:
+    def _tie(self, end: int, gap_frac: float, grain: float) -> Task:
         """The second objective at the secure (0) or the cheap end (1)."""
         least = min(self.archive.inside(v)[end] for part in self.archive.slices for v in part.vertices) + STRIP
         if end == 0:
-            return Task(("end", 0.0, 2.0), (0.0, 1.0), x_max=least, gap_frac=gap_frac)
-        return Task(("end", 2.0, 0.0), (1.0, 0.0), c_max=least, gap_frac=gap_frac)
+            return Task(("end", 0.0, 2.0), (0.0, 1.0), x_max=least, gap_frac=gap_frac, grain=grain)
+        return Task(("end", 2.0, 0.0), (1.0, 0.0), c_max=least, gap_frac=gap_frac, grain=grain)
 
     def _cheapest_known(self) -> FloatArray | None:
         known = [v for part in self.archive.slices for v in part.vertices]

@@ -19,6 +19,8 @@ SETTLED = 2.5e-7
 _WIDE_FRAC, _WIDE_SHARE = 5e-4, 0.1
 #: Where it is cut, attempt by attempt, and the gap there as a share of what it hides.
 _HALVINGS = ((0.5, 0.1), (0.75, 0.0))
+#: Area of a corner of a slice that is not looked for, as a share of the tolerance.
+GRAIN_SHARE = 3e-3
 #: Neighbours of a piece are proved with it as far as they lie this many gaps above its line.
 _REACH = 2.0
 #: Factor between the gap of one attempt at a piece and the next.
@@ -178,5 +180,5 @@ def _completed(
     start = start_of(task.x_max, task.c_max)
     return Task(
         task.key, task.weight, task.x_max, task.c_max, task.value, task.gap, 0.0, start, upper,
-        tolerance * 1e-3, False, level,
+        tolerance * GRAIN_SHARE, False, level,
     )  # fmt: skip

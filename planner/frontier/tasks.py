@@ -208,7 +208,7 @@ class Worker:
             fact = Fact(*task.weight, task.x_max, task.c_max, bound)
             proved = bound >= task.value - task.gap - EPSILON
             # What lies within the gap of a proved piece is not worth a slice.
-            lacking = attempt.x is not None and not proved and self._gather(bench, task, attempt.x, outcome)
+            lacking = attempt.x is not None and not proved and self._gather(bench, task, attempt.x, outcome, rough)
             if proved or self.stop.now or not (lacking or rough):
                 outcome.finished = proved or (attempt.finished and not lacking and not rough)
                 break
@@ -217,13 +217,17 @@ class Worker:
             outcome.facts.append(fact)
         return True
 
-    def _gather(self, bench: Bench, task: Task, x: FloatArray, outcome: Outcome) -> bool:
-        """Keep what a solution attains; whether lazy rows were lacking."""
+    def _gather(self, bench: Bench, task: Task, x: FloatArray, outcome: Outcome, rough: bool = False) -> bool:
+        """Keep what a solution attains; whether lazy rows were lacking.
+
+        A rough solution, or one that lacks rows, is only brought in order: a better one follows.
+        """
         lacking = bench.violated(x)
         whole = (self.bench.frame, x[self.model.integer].tobytes())
-        known = whole in self.traced
+        known = rough or lacking or whole in self.traced
         found = trace_slice(bench, x, task.weight, (task.x_max, task.c_max), task.upper, task.grain, known=known)
-        self.traced.add(whole)
+        if not known:
+            self.traced.add(whole)
         if found is not None:
             outcome.slices.append(found)
         return lacking
