@@ -56,7 +56,7 @@ def serve_windows(
     unserved = np.zeros(load.shape)
     units = power.shape[1]
     for w in range(load.shape[0]):
-        left = hours[w].copy()
+        left, reach = hours[w].copy(), np.zeros(units)
         level = before = 0.0
         for j in range(load.shape[1]):
             need = load[w, j]
@@ -64,30 +64,27 @@ def serve_windows(
             most = low = high = 0.0
             for u in range(units):
                 if first[u] <= j:
-                    most += power[w, u] * min(left[u], dt_h - missed[u] if first[u] == j else dt_h)
+                    reach[u] = max(dt_h - missed[u], 0.0) if first[u] == j else dt_h
+                    most += power[w, u] * min(left[u], reach[u])
                     high = max(high, left[u])
+            short = most <= need + accuracy
             # The level falls much as it did in the step before.
-            guess = min(max(2.0 * level - before, 0.0), high)
-            before = level if j else guess
-            level = guess if most > need + accuracy else 0.0
-            for _ in range(ROUNDS if most > need + accuracy else 0):
+            level, before = 0.0 if short else min(max(2.0 * level - before, 0.0), high), level
+            for _ in range(0 if short else ROUNDS):
                 over, slope = -need, 0.0
                 for u in range(units):
-                    if first[u] <= j:
-                        reach = dt_h - missed[u] if first[u] == j else dt_h
-                        part = left[u] - level
-                        over += power[w, u] * min(max(part, 0.0), reach)
-                        slope += power[w, u] if 0.0 < part < reach else 0.0
+                    part = left[u] - level
+                    over += power[w, u] * min(max(part, 0.0), reach[u])
+                    slope += power[w, u] if 0.0 < part < reach[u] else 0.0
                 if abs(over) <= accuracy:
                     break
                 low, high = (level, high) if over > 0 else (low, level)
                 step = level + over / max(slope, 1e-300)
                 level = step if low < step < high else 0.5 * (low + high)
             for u in range(units):
-                if first[u] <= j:
-                    part = min(max(left[u] - level, 0.0), dt_h - missed[u] if first[u] == j else dt_h)
-                    left[u] -= part
-                    need -= power[w, u] * part
+                part = min(max(left[u] - level, 0.0), reach[u])
+                left[u] -= part
+                need -= power[w, u] * part
             # Below the accuracy of the level search nothing is short.
             unserved[w, j] = need if need > 10.0 * accuracy else 0.0
     return unserved

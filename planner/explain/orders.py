@@ -43,7 +43,7 @@ class OrderedOnly(Coefficients):
         return sorted({self._below_step(o) for o in {*self.may_come, *self.offers_used}} - {0.0})
 
 
-def complete(problem: Problem, counts: Counts, bound_musd: float = -np.inf) -> Plan:
+def complete(problem: Problem, counts: Counts, bound_musd: float = np.inf) -> Plan:
     """Plan that orders amount to.
 
     Parameters
@@ -71,7 +71,7 @@ def complete(problem: Problem, counts: Counts, bound_musd: float = -np.inf) -> P
     placed, options = _place(c, containers)
     served = carried_mw(c, containers)
     d = Decision(containers, tiers, _states(c, containers), placed, options, served)
-    return stated(c, d, bound_musd if np.isfinite(bound_musd) else np.inf)
+    return stated(c, d, bound_musd)
 
 
 def nothing_lost_mw(problem: Problem, counts: Counts) -> float:

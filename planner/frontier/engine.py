@@ -137,8 +137,7 @@ class Engine:
             self._batch([replace(cheap, start=self._cheapest_known(), grain=grain), self._tie(0, gap, grain)])
             if self.ties:
                 self._batch([self._tie(1, gap, grain)])
-        if self._use_own_frame():
-            return
+        self._use_own_frame()
         if self.workers > 1 and not self._flat():
             upper = self.archive.upper()
             shares = [(k + 1) / (self.workers + 1) for k in range(self.workers)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,15 +105,17 @@ def open_tasks(
         if not _is_flat(piece):
             task = _sloped(pieces, i, key, gap)
         elif level < len(_HALVINGS) and area > max(tolerance * _WIDE_SHARE, _WIDE_FRAC) * now.rectangle:
-            # The least exposure below a level is hard to bound where the level is far above the front.
-            share, gap_share = _HALVINGS[level]
-            at = piece.left + share * (piece.right - piece.left)
-            height = piece.at_left - max(now.lower.at(at), now.bottom)
-            task = Task(key, (0.0, 1.0), at, np.inf, piece.at_left, max(2 * EPSILON, tolerance / 2, height * gap_share))
+            task = _cut(now, piece, key, tolerance / 2, level)
         else:
-            task = _flat(now.upper, i, key, gap)
+            task = _flat(pieces, i, key, gap)
         if task is not None:
-            yield _completed(task, now.upper, tolerance, level, start_of)
+            yield replace(
+                task,
+                start=start_of(task.x_max, task.c_max),
+                upper=now.upper,
+                grain=tolerance * GRAIN_SHARE,
+                level=level,
+            )
 
 
 def is_last_level(task: Task) -> bool:
@@ -160,10 +162,22 @@ def _sloped(pieces: Sequence[Piece], i: int, key: Key, gap: float) -> Task | Non
     return Task(key, weight, x_max, c_max, value, gap)
 
 
-def _flat(upper: Curve, i: int, key: Key, gap: float) -> Task | None:
+def _cut(now: Standing, piece: Piece, key: Key, gap: float, attempt: int) -> Task:
+    """The least cost inside a wide flat piece.
+
+    The least exposure below its level is hard to bound where the level is far above the front.
+    """
+    share, gap_share = _HALVINGS[attempt]
+    at = piece.left + share * (piece.right - piece.left)
+    hidden = piece.at_left - max(now.lower.at(at), now.bottom)
+    # Never as fine as the last level: the piece is not done with after a cut.
+    return Task(key, (0.0, 1.0), at, np.inf, piece.at_left, max(2 * EPSILON, gap, hidden * gap_share))
+
+
+def _flat(pieces: Sequence[Piece], i: int, key: Key, gap: float) -> Task | None:
     """One step: the least exposure at which the cost falls below the flat piece."""
-    level = upper.pieces[i].at_left - STRIP
-    for piece in upper.pieces[i + 1 :]:
+    level = pieces[i].at_left - STRIP
+    for piece in pieces[i + 1 :]:
         if piece.at_right > level:
             continue
         e = piece.left
@@ -171,14 +185,3 @@ def _flat(upper: Curve, i: int, key: Key, gap: float) -> Task | None:
             e += (piece.right - piece.left) * (piece.at_left - level) / (piece.at_left - piece.at_right)
         return Task(key, (1.0, 0.0), min(e, piece.right) + ROOM, level, e, gap)
     return None
-
-
-def _completed(
-    task: Task, upper: Curve, tolerance: float, level: int, start_of: Callable[[float, float], FloatArray | None]
-) -> Task:
-    """Add what the worker needs besides the box."""
-    start = start_of(task.x_max, task.c_max)
-    return Task(
-        task.key, task.weight, task.x_max, task.c_max, task.value, task.gap, 0.0, start, upper,
-        tolerance * GRAIN_SHARE, False, level,
-    )  # fmt: skip

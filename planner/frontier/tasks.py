@@ -106,7 +106,8 @@ class Worker:
         self.model, self.stop, self.seed, self.audit = model, stop, seed, audit
         self.bench = Bench(model, stop, seed)
         self.second: Bench | None = None
-        #: Whole numbers whose slice was traced, with the scale of then: grain and attained curve only fall.
+        #: Whole numbers whose slice was traced, with the scale of then; what could not help then cannot later,
+        #: for the attained curve only falls.
         self.traced: set[tuple[Frame, bytes]] = set()
 
     def adopt(self, frame: Frame, rows: list[Rows]) -> None:
@@ -177,8 +178,8 @@ class Worker:
     def _one(self, bench: Bench, task: Task, outcome: Outcome) -> bool:
         """One bench; False if its answer cannot be trusted (nothing of it is kept as proved)."""
         fact: Fact | None = None
-        rough = self.model.separation is not None
-        if rough:
+        lazy = self.model.separation is not None
+        if lazy:
             # The linear relaxation finds most lazy rows cheaply, and sometimes proves the piece by itself.
             bound = bench.relaxation(task.weight, task.x_max, task.c_max)
             if bound < np.inf:
@@ -188,7 +189,7 @@ class Worker:
                     outcome.finished = True
                     return True
         # A rough solve first pays only at the ends, where most lazy rows are still unknown.
-        rough = rough and task.value == np.inf
+        rough = lazy and task.value == np.inf
         for _ in range(_MOST_REPEATS):
             gap_frac = max(task.gap_frac, _ROUGH_GAP) if rough else task.gap_frac
             try:

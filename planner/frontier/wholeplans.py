@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -179,6 +179,3 @@ def whole_steps(plans: Sequence[tuple[float, float]]) -> list[tuple[float, float
         if not kept or c < kept[-1][1]:
             kept.append((e, c))
     return kept
-
-
-Note = Callable[[str], None]
