@@ -31,7 +31,9 @@ def share_vectors(c: Coefficients, measure: str) -> dict[str, FloatArray]:
 def exposure_limit(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """Exposure stays within the case's limits, in total or for the fleet of each period.
 
-    sum_{o,p} share[measure,o] usable_mwh[o] containers[o,p] / required_mwh <= max_frac
+    sum_{o,p} share[measure,o] usable_mwh[o] containers[o,p] <= max_frac required_mwh
+
+    In MWh, so that the solver's absolute tolerance is far below one container.
     """
     offers, periods = c.problem.offers, c.problem.periods
     m.exposure_limit = pyo.Constraint(pyo.Any)
@@ -40,10 +42,10 @@ def exposure_limit(m: pyo.ConcreteModel, c: Coefficients) -> None:
         for name, share in share_vectors(c, measure).items():
             for p, fleet in enumerate(fleets):
                 terms = [
-                    (share[o], m.containers[offers[o].offer, periods[q].label])
+                    (share[o] * c.required_mwh, m.containers[offers[o].offer, periods[q].label])
                     for (o, q), counts in zip(c.pairs, fleet, strict=True)
                     if counts
                 ]
                 label = periods[p].label if limit.per_period else "total"
                 if any(a for a, _ in terms):
-                    m.exposure_limit[measure, name, label] = linear(terms) <= limit.max_frac
+                    m.exposure_limit[measure, name, label] = linear(terms) <= limit.max_frac * c.required_mwh

@@ -1,0 +1,202 @@
+"""Whole-container plans along a traced front: made where one more brings most, until enough is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from planner.frontier.campus import Campus, Held
+from planner.frontier.curve import Curve, Fact, hidden_area, slice_curve
+from planner.frontier.front import Front
+from planner.frontier.reading import undominated, weight_choice
+from planner.frontier.wholeplans import Makers, Wanted, whole_steps
+from planner.problem import FloatArray
+from planner.results import Plan
+from planner.search import Solution
+from planner.solve import Stop
+
+#: Uncovered share that whole containers may add to that of the relaxed front.
+WHOLE_SHARE = 0.005
+#: Plans made by each worker before the next ones are chosen.
+_SEVERAL = 4
+_HALVINGS = 8
+#: Normalised cost above every plan.
+_OUT_OF_REACH = 1e6
+#: Places between the two ends at which a further plan is considered, and the least share it must take away.
+_GRID, _LEAST_GAIN = 2001, 1e-7
+
+
+class Walk:
+    """Whole plans where one more brings most."""
+
+    def __init__(
+        self, campus: Campus, front: Front, held: Held, solution: Solution, cheap: Plan, workers: int, audit: bool,
+        stop: Stop,
+    ) -> None:  # fmt: skip
+        self.campus, self.front, self.stop, self.workers = campus, front, stop, workers
+        self.plans: list[Plan] = [cheap]
+        self.tried: set[float] = set()
+        #: What whole containers cost above the fractional solution they were made from, normalised.
+        self.rounding: list[float] = []
+        #: No whole-container plan has so little exposure.
+        self.impossible_frac = -np.inf
+        #: (exposure limit, proved cost of any whole-container plan within it)
+        self.bounds: list[tuple[float, float]] = []
+        rows = tuple(dict.fromkeys([*solution.rows, *campus.two.separation.outages.rows]))  # type: ignore[union-attr]
+        terms = (campus.problem, campus.measure, held, rows, stop.left_s(), audit)
+        self.makers = Makers(terms, workers)
+
+    def walk(self, thetas: Sequence[float], most: int) -> bool:
+        """Ends, weights and corners of jumps first, then wherever a plan promises most; False if plans do not fit."""
+        try:
+            first = [p.exposure for p in (self.front.points[0], self.front.points[-1])]
+            first += [weighted_exposure(self.front, theta) for theta in thetas]
+            first += [j.exposure for j in sorted(self.front.jumps, key=lambda j: j.cost_at - j.cost_below)[:6]]
+            if not self._make(first):
+                return False
+            self._secure_end()
+            while len(self.plans) < most and not self.stop.now:
+                if self.uncovered_frac() <= self.front.uncovered_frac + WHOLE_SHARE:
+                    break
+                wanted = self._promising(self.workers * _SEVERAL)
+                if not wanted:
+                    break
+                if not self._make(wanted):
+                    return False
+            return True
+        finally:
+            self.makers.close()
+
+    def weighted(self, theta: float) -> Plan:
+        """The best plan at one weight of security, among those made at its point, at the ends and on the way."""
+        measure = self.campus.measure
+        try:
+            self._make([self.front.points[0].exposure, weighted_exposure(self.front, theta)])
+            self._secure_end()
+        finally:
+            self.makers.close()
+        plans = undominated(self.plans, measure)
+        return plans[weight_choice([(p.exposure_frac[measure], p.cost_musd) for p in plans], theta)]
+
+    def _make(self, exposures: Sequence[float]) -> bool:
+        """Plans at some exposures; False if one of them does not fit the yards at its cost."""
+        fresh = [e for e in dict.fromkeys(round(e, 9) for e in exposures) if e not in self.tried]
+        self.tried.update(fresh)
+        wanted = []
+        for e in fresh:
+            at = min(max(e, self.front.points[0].exposure), self.front.points[-1].exposure)
+            bound = max(self.front.lower(at), self.plans[0].bound_musd)
+            wanted.append(Wanted(at, self.front.solution(at), self.front.upper(at), bound))
+        made = self.makers.make(wanted, self.stop)
+        for limit, one in zip(wanted, made, strict=True):
+            if one.plan is not None:
+                self.plans.append(one.plan)
+                self.rounding.append((one.plan.cost_musd - limit.attained_musd) / self.front.archive.frame.c_length)
+                self.bounds.append((limit.exposure_frac, one.plan.bound_musd))
+            elif one.impossible:
+                self.impossible_frac = max(self.impossible_frac, limit.exposure_frac)
+        return all(one.fits for one in made)
+
+    def _secure_end(self) -> None:
+        """Halve the way to the least exposure of whole containers, where the front's own end takes fractions."""
+        measure = self.campus.measure
+        for _ in range(_HALVINGS):
+            least = min(p.exposure_frac[measure] for p in self.plans)
+            proved = max(self.impossible_frac, self.front.points[0].exposure)
+            if least - proved <= 1e-4 * max(1.0, least) or self.stop.now:
+                return
+            self._make([(least + proved) / 2])
+            if least == min(p.exposure_frac[measure] for p in self.plans) and self.impossible_frac < proved:
+                return
+
+    def corners(self) -> list[tuple[float, float]]:
+        """Undominated (exposure, cost) of the plans, normalised like the front."""
+        frame = self.front.archive.frame
+        measure = self.campus.measure
+        return whole_steps([frame.inside((p.exposure_frac[measure], p.cost_musd)) for p in self.plans])
+
+    def _step(self) -> tuple[Curve, Curve, float]:
+        lower = self.front.archive.lower()
+        lo, hi = lower.pieces[0].left, lower.pieces[-1].right
+        # What is proved about whole containers without any limit holds under every limit.
+        bound = self.front.archive.frame.inside((0.0, self.plans[0].bound_musd))[1]
+        lower = lower.merged(Fact(0.0, 1.0, np.inf, np.inf, bound).curve(-2, lo, hi), -1)
+        if self.impossible_frac > -np.inf:
+            e = self.front.archive.frame.inside((self.impossible_frac, 0.0))[0]
+            lower = lower.merged(Fact(0.0, 1.0, e, _OUT_OF_REACH, np.inf).curve(-2, lo, hi), -1)
+        for limit, cost in self.bounds:
+            e, c = self.front.archive.frame.inside((limit, cost))
+            lower = lower.merged(Fact(0.0, 1.0, e, np.inf, c).curve(-2, lo, hi), -1)
+        curve = Curve.nothing(lo, hi, np.inf)
+        corners = self.corners()
+        for number, corner in enumerate(corners):
+            if corner[0] < hi:
+                curve = curve.merged(slice_curve([corner], number, lo, hi), 1)
+        return curve, lower, corners[0][1]
+
+    def uncovered_frac(self) -> float:
+        """Share of the rectangle between the whole-container ends that may hide a better plan."""
+        curve, lower, top = self._step()
+        corners = self.corners()
+        ends = [self.front.archive.frame.inside((p.exposure, p.cost)) for p in self.front.points]
+        wide = max(corners[-1][0], ends[-1][0]) - min(corners[0][0], ends[0][0])
+        top = max(top, ends[0][1])
+        high = top - min(corners[-1][1], ends[-1][1])
+        if len(ends) == 1 and len(corners) == 1:
+            return 0.0
+        area = float(hidden_area(curve, lower, top).sum())
+        return min(1.0, area / (wide * high)) if wide * high > 0 else 1.0
+
+    def _promising(self, count: int) -> list[float]:
+        """Exposures at which one more plan would take most from what is hidden, one after the other.
+
+        A plan at an exposure is expected to cost what the fractional solution there costs, and what whole
+        containers cost on top so far; it lowers every step to its right that is dearer.
+        """
+        corners = np.array(self.corners())
+        frame, upper = self.front.archive.frame, self.front.archive.upper()
+        grid, each = np.linspace(corners[0, 0], corners[-1, 0], _GRID, retstep=True)
+        cost = np.array([upper.at(e) for e in grid]) + np.median(self.rounding or [0.0])
+        step = corners[np.searchsorted(corners[:, 0], grid, side="right") - 1, 1]
+        open_ = np.ones(_GRID, dtype=bool)
+        for tried in self.tried:
+            open_ &= np.abs(grid - frame.inside((tried, 0.0))[0]) > each
+        chosen: list[float] = []
+        while len(chosen) < count:
+            gain = np.where(open_, _taken(step, cost) * each, 0.0)
+            best = int(gain.argmax())
+            if gain[best] <= _LEAST_GAIN:
+                break
+            chosen.append(frame.outside((grid[best], 0.0))[0])
+            step[best:] = np.minimum(step[best:], cost[best])
+            open_[best] = False
+        return chosen
+
+
+def _taken(step: FloatArray, cost: FloatArray) -> FloatArray:
+    """Area under a falling step function that one plan at each place of the grid would take away, in cells.
+
+    Parameters
+    ----------
+    step
+        Least cost of the plans so far, falling.
+    cost
+        Expected cost of a plan at each place.
+    """
+    here = np.arange(len(step))
+    until = np.maximum(np.searchsorted(-step, -cost, side="left"), here)
+    below = np.concatenate([[0.0], np.cumsum(step)])
+    return np.asarray(below[until] - below[here] - (until - here) * cost)
+
+
+def weighted_exposure(front: Front, theta: float) -> float:
+    """Exposure of the point that a weight of security picks; the ends for 0 and 1."""
+    points = front.points
+    if theta <= 0.0:
+        return points[-1].exposure
+    if theta >= 1.0:
+        return points[0].exposure
+    frame = front.archive.frame
+    scores = [(1 - theta) * c + theta * e for e, c in (frame.inside((p.exposure, p.cost)) for p in points)]
+    return points[int(np.argmin(scores))].exposure
