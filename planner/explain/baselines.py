@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from planner import supply
-from planner.explain.answers import AlternativeOrder, Baseline
+from planner.answers import AlternativeOrder, Baseline
 from planner.explain.bridge import bridge
 from planner.explain.desk import Desk
 from planner.explain.orders import Counts, complete, nothing_lost_mw

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from planner.answers import Baseline, Explanation, ProblemKind, Range
 from planner.explain import alternatives, baselines, ranges
-from planner.explain.answers import Baseline, Explanation, ProblemKind, Range
 from planner.explain.bridge import bridges
 from planner.explain.desk import Desk, OutOfTime, kind_for
 from planner.explain.offers import explain_offer, look_closer
@@ -123,8 +123,8 @@ def _usable(known: Explanation | None, plan: Plan, kind: ProblemKind, gap: float
         case=plan.case, input_sha256=plan.input_sha256, plan_cost_musd=plan.cost_musd, plan_bound_musd=plan.bound_musd,
         problem=kind, gap_frac=gap,
     )  # fmt: skip
-    same = ("schema_version", "case", "input_sha256", "plan_cost_musd", "problem", "gap_frac")
-    if known is not None and all(getattr(known, k) == getattr(fresh, k) for k in same):
+    same = ("schema_version", "problem", "gap_frac")
+    if known is not None and known.is_of(plan) and all(getattr(known, k) == getattr(fresh, k) for k in same):
         return known.model_copy(update={"unfinished": ()})
     return fresh
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from planner.explain.answers import Explanation, ProblemKind
+from planner.answers import Explanation, ProblemKind
 from planner.explain.board import Asked, explain_plan
 from planner.explain.files import keep_json, read_known, read_orders, read_plan, read_question, write_explanation
 from planner.explain.orders import Counts

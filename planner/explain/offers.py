@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner import supply
-from planner.explain.answers import OfferAnswer, Threshold
+from planner.answers import OfferAnswer, Threshold
 from planner.explain.breakeven import price_threshold
 from planner.explain.desk import Desk
 from planner.explain.shifts import allocation_threshold, lead_time_threshold

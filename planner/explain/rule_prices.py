@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.explain.answers import RulePrice
+from planner.answers import RulePrice
 from planner.explain.desk import Desk
 from planner.explain.offers import finite
 from planner.model.coefficients import Coefficients

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from planner.results import Record
+from planner.results import Plan, Record
 
 SCHEMA_VERSION = "1.0"
 #: Which problem a number is from: containers bought in fractions, or whole ones.
@@ -207,3 +207,8 @@ class Explanation(Record):
     baselines: tuple[Baseline, ...] = ()
     unfinished: tuple[str, ...] = ()
     solve_s: float = 0.0
+
+    def is_of(self, plan: Plan) -> bool:
+        """Whether these are answers about this plan, and not about an earlier one in the same folder."""
+        same = (self.case, self.input_sha256, self.plan_cost_musd)
+        return same == (plan.case, plan.input_sha256, plan.cost_musd)
