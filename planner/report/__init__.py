@@ -1,6 +1,7 @@
 """The review pack: ``report.html`` and ``report.xlsx``, drawn from the files of a result folder.
 
-Nothing is computed here: every figure stands in ``plan.json`` (or ``frontier.json``) before it is drawn.
+Nothing is decided here: every figure stands in ``plan.json``, ``frontier.json`` or ``explain.json`` before it is drawn,
+or is the difference or the sum of two or three that do.
 """
 
 from __future__ import annotations

@@ -123,6 +123,21 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "\u2013" if value is None else f"{number(100.0 * value, digits)}\u00a0%"
 
 
+def span(low: float | None, high: float | None, digits: int = 2) -> str:
+    """A bracket in short: one number where both ends are the same as written; a dash where neither is known."""
+    if low is None or high is None:
+        known = [f"at least {number(low, digits)}"] if low is not None else []
+        known += [f"at most {number(high, digits)}"] if high is not None else []
+        return " ".join(known) or "\u2013"
+    first, last = number(low, digits), number(high, digits)
+    return first if first == last else f"{first} to {last}"
+
+
+def change(value: float) -> str:
+    """A relative change with its sign."""
+    return f"{'+' if value > 0 else ''}{percent(value)}"
+
+
 def words(name: str, table: dict[str, str]) -> str:
     """The words of a name, or the name itself with spaces."""
     return table.get(name, name.replace("_", " "))

@@ -1,0 +1,141 @@
+"""The front in a few lines: its ends, the half and the knee, what each costs, and what lies between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planner.report.pack import Front, Jump, Point
+from planner.report.wording import number, percent
+
+#: Less exposure than this is none.
+_NONE = 1e-6
+
+
+@dataclass(frozen=True)
+class NamedPoint:
+    """A point of the front that has a name, or several; the premium is over the cheap end, in million USD."""
+
+    keys: str
+    name: str
+    at: int
+    point: Point
+    premium_musd: float
+
+
+@dataclass(frozen=True)
+class WeightRow:
+    """The weights of security that pick one and the same plan."""
+
+    lowest: float
+    highest: float
+    at: int
+    point: Point
+
+
+@dataclass(frozen=True)
+class FrontView:
+    """What a reader asks of a front.
+
+    Attributes
+    ----------
+    named
+        The cheap end, the first plan with half its exposure, the knee, and the secure end; a plan that is several of
+        them has one row.
+    sentences
+        By what is asked: ``half``, ``zero``, ``knee``, ``cutoff``.
+    jumps
+        From the most exposure to the least.
+    weights
+        In the order of the weights.
+    next_jump
+        For every point the jump that lies next on the way to less exposure, None where there is none.
+    """
+
+    named: tuple[NamedPoint, ...]
+    sentences: dict[str, str]
+    jumps: tuple[Jump, ...]
+    weights: tuple[WeightRow, ...]
+    next_jump: tuple[int | None, ...]
+
+
+def front_view(front: Front) -> FrontView:
+    """Read a front whose points run from cheap to secure."""
+    points = front.points
+    half = _first_below(front, points[0].exposure_frac / 2)
+    knee = next((i for i, p in enumerate(points) if p.role == "knee"), None)
+    places = (("cheap", "Cheap end", 0), ("half", "Half the exposure", half), ("knee", "Knee", knee),
+              ("secure", "Secure end", len(points) - 1))  # fmt: skip
+    named: dict[int, NamedPoint] = {}
+    for key, name, i in places:
+        if i is not None:
+            keys, names = (f"{named[i].keys} {key}", f"{named[i].name}, {name.lower()}") if i in named else (key, name)
+            named[i] = NamedPoint(keys, names, i, points[i], points[i].cost_musd - points[0].cost_musd)
+    jumps = tuple(sorted(front.jumps, key=lambda j: -j.exposure_frac))
+    return FrontView(
+        named=tuple(named.values()), sentences=_sentences(front, half), jumps=jumps, weights=_weights(front),
+        next_jump=tuple(_next(jumps, p.exposure_frac) for p in points),
+    )  # fmt: skip
+
+
+def _first_below(front: Front, exposure_frac: float) -> int | None:
+    return next((i for i, p in enumerate(front.points) if p.exposure_frac <= exposure_frac + _NONE), None)
+
+
+def _sentences(front: Front, half: int | None) -> dict[str, str]:
+    cheap, secure = front.points[0], front.points[-1]
+    said = {"knee": front.knee_words, "cutoff": front.break_even_words}
+    if cheap.exposure_frac <= _NONE:
+        return said | {
+            "half": "The cheapest plan has no exposure by this measure: there is nothing to cut.",
+            "zero": "No exposure at all costs nothing more: the cheapest plan has none.",
+        }
+    if half is None:
+        said["half"] = "No plan of this front has half the exposure of the cheapest."
+    else:
+        said["half"] = f"To cut exposure by half costs {_more(front, half, cheap.exposure_frac / 2)}."
+    if secure.exposure_frac <= _NONE:
+        said["zero"] = f"To have none at all costs {_more(front, len(front.points) - 1, secure.exposure_frac)}."
+    else:
+        said["zero"] = front.least_exposure_words or "No plan of this front is without exposure."
+    return said
+
+
+def _more(front: Front, at: int, exposure_frac: float) -> str:
+    """What a point costs more than the cheap end, and what is proved that any such plan must cost more."""
+    cheap, point = front.points[0], front.points[at]
+    text = f"{number(point.cost_musd - cheap.cost_musd, 1)} million USD more than the cheapest plan"
+    bound = proved_musd(front, exposure_frac)
+    if bound is not None and bound > cheap.cost_musd:
+        text += f"; no plan with so little exposure costs less than {number(bound - cheap.cost_musd, 1)} more"
+    return text
+
+
+def proved_musd(front: Front, exposure_frac: float) -> float | None:
+    """Cost below which no plan with at most this exposure lies: the bound of the next step up holds for it too."""
+    above = [b for b in front.band if b.exposure_frac >= exposure_frac - 1e-9]
+    return min(above, key=lambda b: b.exposure_frac).bound_musd if above else None
+
+
+def _weights(front: Front) -> tuple[WeightRow, ...]:
+    """Neighbouring weights that pick the same plan, as one row."""
+    rows: list[WeightRow] = []
+    for weight in sorted(front.weights, key=lambda w: w.theta):
+        if rows and rows[-1].at == weight.point:
+            rows[-1] = WeightRow(rows[-1].lowest, weight.theta, weight.point, rows[-1].point)
+        else:
+            rows.append(WeightRow(weight.theta, weight.theta, weight.point, front.points[weight.point]))
+    return tuple(rows)
+
+
+def _next(jumps: tuple[Jump, ...], exposure_frac: float) -> int | None:
+    return next((i for i, jump in enumerate(jumps) if jump.exposure_frac <= exposure_frac + _NONE), None)
+
+
+def cutoff_words(point: Point) -> str:
+    """Yearly probability of an export cut-off from which the premium of a point pays, in words."""
+    if "cutoff_break_even_frac_per_yr" not in point.model_fields_set:
+        return "\u2013"
+    yearly = point.cutoff_break_even_frac_per_yr
+    if yearly is None:
+        return "never"
+    return f"{percent(yearly, 2)} a year" if yearly > 0 else "no premium to pay"
