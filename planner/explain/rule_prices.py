@@ -43,7 +43,8 @@ def _price(desk: Desk, rule: Rule, change: str, amount: float) -> RulePrice:
         verdict, text = "tie", f"a tie within the gaps: saves at most {high:,.2f} million USD"
     if change == "eased":
         rest = None if rule.now is None else rule.now - amount
-        text = rule.result.format(amount=amount, rest=_rest(rule, amount, rest)) + ": " + text
+        what = rule.result.format(amount=amount, rest=_rest(rule, amount, rest))
+        text = f"{what.replace(' 1 months ', ' 1 month ')}: {text}"
     return RulePrice(
         rule=rule.name,
         words=rule.words,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from planner.report.pack import Front, Jump, Point
 from planner.report.wording import number, percent
+from planner.results import Plan
+from planner.units import USD_PER_MUSD
 
 #: Less exposure than this is none.
 _NONE = 1e-6
@@ -33,6 +37,33 @@ class WeightRow:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """From one plan that a payment per MWh picks to the next: who pays for the exposure that goes.
+
+    Money is million USD more than before the step; below zero that side gains. What the buyer pays per MWh is the
+    payment at which the step is worth the buyer's while; duties lost and credits are parts of what the public pays.
+    """
+
+    before: Point
+    after: Point
+    removed_mwh: float
+    buyer_musd: float
+    public_musd: float | None
+    duties_lost_musd: float | None
+    credits_musd: float | None
+
+    @property
+    def buyer_usd_per_mwh(self) -> float:
+        """What the buyer pays for each MWh of exposure that goes."""
+        return self.buyer_musd * USD_PER_MUSD / self.removed_mwh
+
+    @property
+    def public_usd_per_mwh(self) -> float | None:
+        """The same for the public."""
+        return None if self.public_musd is None else self.public_musd * USD_PER_MUSD / self.removed_mwh
+
+
+@dataclass(frozen=True)
 class FrontView:
     """What a reader asks of a front.
 
@@ -42,11 +73,13 @@ class FrontView:
         The cheap end, the first plan with half its exposure, the knee, and the secure end; a plan that is several of
         them has one row.
     sentences
-        By what is asked: ``half``, ``zero``, ``knee``, ``cutoff``.
+        By what is asked: ``half``, ``zero``, ``knee``, ``cutoff``, ``public``.
     jumps
         From the most exposure to the least.
     weights
         In the order of the weights.
+    stretches
+        Between plans that some payment per MWh of exposure removed picks, from cheap to secure.
     next_jump
         For every point the jump that lies next on the way to less exposure, None where there is none.
     """
@@ -55,11 +88,12 @@ class FrontView:
     sentences: dict[str, str]
     jumps: tuple[Jump, ...]
     weights: tuple[WeightRow, ...]
+    stretches: tuple[Stretch, ...]
     next_jump: tuple[int | None, ...]
 
 
-def front_view(front: Front) -> FrontView:
-    """Read a front whose points run from cheap to secure."""
+def front_view(front: Front, plans: Sequence[Plan | None]) -> FrontView:
+    """Read a front whose points run from cheap to secure, with the plan of each."""
     points = front.points
     half = _first_below(front, points[0].exposure_frac / 2)
     knee = next((i for i, p in enumerate(points) if p.role == "knee"), None)
@@ -71,8 +105,10 @@ def front_view(front: Front) -> FrontView:
             keys, names = (f"{named[i].keys} {key}", f"{named[i].name}, {name.lower()}") if i in named else (key, name)
             named[i] = NamedPoint(keys, names, i, points[i], points[i].cost_musd - points[0].cost_musd)
     jumps = tuple(sorted(front.jumps, key=lambda j: -j.exposure_frac))
+    stretches = tuple(_stretches(front, plans))
+    said = _sentences(front, half) | {"public": _public(tuple(named.values()), stretches)}
     return FrontView(
-        named=tuple(named.values()), sentences=_sentences(front, half), jumps=jumps, weights=_weights(front),
+        named=tuple(named.values()), sentences=said, jumps=jumps, weights=_weights(front), stretches=stretches,
         next_jump=tuple(_next(jumps, p.exposure_frac) for p in points),
     )  # fmt: skip
 
@@ -114,6 +150,57 @@ def proved_musd(front: Front, exposure_frac: float) -> float | None:
     """Cost below which no plan with at most this exposure lies: the bound of the next step up holds for it too."""
     above = [b for b in front.band if b.exposure_frac >= exposure_frac - 1e-9]
     return min(above, key=lambda b: b.exposure_frac).bound_musd if above else None
+
+
+def _stretches(front: Front, plans: Sequence[Plan | None]) -> list[Stretch]:
+    """Steps between neighbouring plans on the hull of the front."""
+    if front.required_mwh is None:
+        return []
+    hull = [i for i, p in enumerate(front.points) if p.supported]
+    made = []
+    for a, b in pairwise(hull):
+        before, after = front.points[a], front.points[b]
+        removed = (before.exposure_frac - after.exposure_frac) * front.required_mwh
+        if removed <= _NONE:
+            continue
+        more = {key: _public_change(plans[a], plans[b], key) for key in ("net", "duties")}
+        credits_ = [_public_change(plans[a], plans[b], key) for key in ("tax_credits", "production_credits", "grants")]
+        made.append(
+            Stretch(
+                before, after, removed, after.cost_musd - before.cost_musd,
+                public_musd=None if more["net"] is None else -more["net"],
+                duties_lost_musd=None if more["duties"] is None else -more["duties"],
+                credits_musd=sum(c for c in credits_ if c is not None) if credits_[0] is not None else None,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _public_change(before: Plan | None, after: Plan | None, key: str) -> float | None:
+    if before is None or after is None or key not in before.public_musd or key not in after.public_musd:
+        return None
+    return after.public_musd[key] - before.public_musd[key]
+
+
+def _public(named: Sequence[NamedPoint], stretches: Sequence[Stretch]) -> str:
+    """What the public pays per MWh of exposure removed, and where a payment moves the front most."""
+    parts = []
+    for n in named:
+        paid = n.point.public_usd_per_mwh
+        if paid is not None:
+            where = "with half the exposure" if n.keys == "half" else f"at the {n.name.lower()}"
+            parts.append(f"{'pays' if paid > 0 else 'gains'} {number(abs(paid))} USD {where}")
+    text = f"Per MWh of exposure removed the public {', '.join(parts)}." if parts else ""
+    if not stretches:
+        return text or "The public pays nothing: there is no exposure to remove."
+    best = min(stretches, key=lambda s: s.buyer_usd_per_mwh)
+    text += " Further public money moves the front most between an exposure of"
+    text += f" {number(best.before.exposure_frac, 3)} and {number(best.after.exposure_frac, 3)}: there"
+    text += f" {number(best.buyer_usd_per_mwh)} USD per MWh removed make up for what the buyer pays more"
+    rest = [s.buyer_usd_per_mwh for s in stretches if s is not best]
+    if rest:
+        text += f", elsewhere {number(min(rest))}" + (f" to {number(max(rest))}" if max(rest) > min(rest) else "")
+    return f"{text}.".strip()
 
 
 def _weights(front: Front) -> tuple[WeightRow, ...]:

@@ -10,16 +10,18 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from planner.answers import Explanation
+from planner.answers import CaseRegret, Explanation, Regret
 from planner.faults import Fault, InputError, shown
 from planner.results import Plan
 
 MAX_BYTES = 200_000_000
 #: Columns of ``provenance.parquet``.
 ROW_COLUMNS = ("table", "key", "values", "unit", "source", "date", "confidence", "note", "in_plan")
+#: Written by ``planner study-report``, and laid beside a plan by ``planner report DIR --study``.
+REGRET = "regret.json"
 #: Why a page has no explanation.
-ABSENT = "Not asked yet: planner explain DIR, with the folder of this page as DIR, adds it."
-OF_ANOTHER_PLAN = "explain.json is of another plan; run planner explain again."
+ABSENT = "Not asked yet; every question is solved anew by the command, with the folder of this page as DIR:"
+OF_ANOTHER_PLAN = "explain.json is of another plan; the command asks anew, with the folder of this page as DIR:"
 
 
 class _Part(BaseModel):
@@ -40,6 +42,7 @@ class Point(_Part):
     price_left_musd: float | None = None
     price_right_musd: float | None = None
     cutoff_break_even_frac_per_yr: float | None = None
+    public_net_musd: float | None = None
     public_usd_per_mwh: float | None = None
 
 
@@ -69,7 +72,10 @@ class Band(_Part):
 class Front(_Part):
     """``frontier.json``: the front between cost and exposure."""
 
+    case: str = ""
+    input_sha256: str = ""
     measure: str
+    required_mwh: float | None = None
     tolerance: float | None = None
     uncovered_frac: float | None = None
     uncovered_whole_frac: float | None = None
@@ -99,6 +105,8 @@ class Pack:
         What ``planner explain`` found about this plan, None if nothing was asked.
     without_explanation
         Why there is none, in a sentence; empty when there is one.
+    regret
+        What a study found about the case of the plan, with the study's name and date; None without one.
     """
 
     plan: Plan
@@ -107,10 +115,11 @@ class Pack:
     front_plans: tuple[Plan | None, ...]
     explanation: Explanation | None = None
     without_explanation: str = ""
+    regret: tuple[Regret, CaseRegret] | None = None
 
 
-def read_pack(folder: Path) -> Pack:
-    """Read a result folder.
+def read_pack(folder: Path, study: Path | None = None) -> Pack:
+    """Read a result folder, and the regret of a study from its folder.
 
     Raises
     ------
@@ -128,9 +137,12 @@ def read_pack(folder: Path) -> Pack:
         faults.append(Fault(str(folder), "", "no plan.json", "a folder that planner plan or frontier wrote"))
     rows = _rows(folder / "provenance.parquet", faults)
     explanation, without = _explanation(folder, plan, faults)
+    if study is not None and not (study / REGRET).is_file():
+        faults.append(Fault(str(study), "", f"no {REGRET}", "a folder that planner study-report wrote to"))
+    regret = _regret(study or folder, plan, faults)
     if faults or plan is None:
         raise InputError(faults)
-    return Pack(plan, rows, front, plans, explanation, without)
+    return Pack(plan, rows, front, plans, explanation, without, regret)
 
 
 def _text(path: Path, name: str, faults: list[Fault]) -> str | None:
@@ -153,9 +165,7 @@ def _plan(path: Path, name: str, faults: list[Fault]) -> Plan | None:
     try:
         plan = Plan.model_validate_json(text)
     except ValidationError as error:
-        for problem in error.errors(include_url=False)[:20]:
-            key = ".".join(str(part) for part in problem["loc"])
-            faults.append(Fault(name, key, shown(problem["input"]), f"a plan.json of this version ({problem['msg']})"))
+        faults += _told(error, name, "plan.json")
         return None
     except (ValueError, RecursionError):
         faults.append(Fault(name, "", "text that is no JSON", "a plan.json"))
@@ -178,12 +188,32 @@ def _explanation(folder: Path, plan: Plan | None, faults: list[Fault]) -> tuple[
     except ValidationError as error:
         if _of_other_input(text, plan):  # left there by another version of the planner, perhaps
             return None, OF_ANOTHER_PLAN
-        for problem in error.errors(include_url=False)[:20]:
-            key = ".".join(str(part) for part in problem["loc"])
-            allowed = f"an explain.json of this version ({problem['msg']})"
-            faults.append(Fault("explain.json", key, shown(problem["input"]), allowed))
+        faults += _told(error, "explain.json", "explain.json")
         return None, ""
     return (found, "") if found.is_of(plan) else (None, OF_ANOTHER_PLAN)
+
+
+def _told(error: ValidationError, name: str, kind: str) -> list[Fault]:
+    """What keeps a file from being read as what it should be."""
+    return [
+        Fault(name, ".".join(map(str, part["loc"])), shown(part["input"]), f"{kind} of this version ({part['msg']})")
+        for part in error.errors(include_url=False)[:20]
+    ]
+
+
+def _regret(folder: Path, plan: Plan | None, faults: list[Fault]) -> tuple[Regret, CaseRegret] | None:
+    """Return what a study found about the case of a plan; None when there is nothing, or nothing about this case."""
+    if not (folder / REGRET).exists():
+        return None
+    text = _text(folder / REGRET, REGRET, faults)
+    if text is None:
+        return None
+    try:
+        found = Regret.model_validate_json(text)
+    except ValidationError as error:
+        faults += _told(error, REGRET, REGRET)
+        return None
+    return next(((found, part) for part in found.cases if plan is not None and part.case == plan.case), None)
 
 
 def _of_other_input(text: str, plan: Plan) -> bool:

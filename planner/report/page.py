@@ -15,6 +15,7 @@ from planner.report import wording
 from planner.report.captions import captions
 from planner.report.frontview import FrontView, cutoff_words, front_view
 from planner.report.pack import ROW_COLUMNS, Pack
+from planner.report.questions import answers
 from planner.report.why import PRICE_STEPS, Why, doubts, why_of
 from planner.results import Plan
 
@@ -52,7 +53,7 @@ def page_html(pack: Pack) -> str:
     library = _asset("plotly-basic.min.js")
     script = "\n".join(_asset(name) for name in SCRIPTS)
     why = None if pack.explanation is None else why_of(pack.explanation)
-    view = None if pack.front is None else front_view(pack.front)
+    view = None if pack.front is None else front_view(pack.front, pack.front_plans)
     data = _data(pack, why, view)
     dossier = pack.plan.dossier
     assert dossier is not None  # read_pack refuses plans without
@@ -64,7 +65,10 @@ def page_html(pack: Pack) -> str:
         without_explanation=pack.without_explanation,
         price_steps=PRICE_STEPS,
         front=pack.front,
+        other_question=pack.front is not None and pack.front.input_sha256 not in ("", pack.plan.input_sha256),
         view=view,
+        answers=answers(pack, why, view),
+        regret=pack.regret,
         shown_points=sum("view" in point for point in data["front"]["points"]) if data["front"] else 0,
         rows=len(pack.rows),
         status=wording.STATUS[pack.plan.status],

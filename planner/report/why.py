@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 
 from planner.answers import Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
 from planner.dossier import Turn
-from planner.report.wording import change, number, percent, span
+from planner.report.wording import change, chemistry, number, percent, span
 
 #: What moves for an offer to enter or leave, in the order of the columns.
 FIGURES = ("price", "duty", "lead_time", "allocation")
@@ -25,10 +25,10 @@ _TURNS_MORE = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a table: its text, a smaller line below it, and what it is sorted by."""
+    """One figure of a table: its lines, smaller ones below them, and what it is sorted by."""
 
-    text: str
-    below: str = ""
+    lines: tuple[str, ...]
+    below: tuple[str, ...] = ()
     sort: float | None = None
 
 
@@ -81,6 +81,7 @@ class Why:
     in_none: tuple[str, ...]
     prices: tuple[PriceRow, ...]
     turns: tuple[Turning, ...]
+    nearest: Turning | None
 
     @property
     def widest_frac(self) -> float | None:
@@ -110,15 +111,25 @@ def why_of(found: Explanation) -> Why:
     """
     offers = sorted(map(_offer_row, found.offers), key=_offer_order)
     widest = max((r.within_frac for r in found.ranges), default=0.0)
-    none = [f"{r.group} {r.name}" for r in found.ranges if r.verdict == "in none" and r.within_frac == widest]
+    none = [
+        f"{'suppliers' if kind == 'supplier' else 'countries of cells' if kind == 'country' else 'chemistries'}:"
+        f" {', '.join(chemistry(r.name) if kind == 'chemistry' else r.name for r in group)}"
+        for kind, group in groupby(
+            sorted((r for r in found.ranges if r.verdict == "in none" and r.within_frac == widest), key=_group), _group
+        )
+    ]
     # Firm units last: their kWh are fuel or a contract.
     bridges = sorted(found.bridges, key=lambda b: (b.chemistry == "none", b.at_site_usd_per_kwh))
     prices = [PriceRow(b, _price_steps(b)) for b in bridges]
     return Why(
         explanation=found, offers=tuple(offers), rules=_rule_rows(found.rules),
         ranges=tuple(r for r in found.ranges if r.verdict != "in none"), in_none=tuple(none), prices=tuple(prices),
-        turns=tuple(_turnings(found)),
+        turns=tuple(_turnings(found)), nearest=next(iter(_near_prices(o for o in found.offers if not o.bought)), None),
     )  # fmt: skip
+
+
+def _group(r: Range) -> str:
+    return r.group
 
 
 def _offer_order(row: OfferRow) -> tuple[int, float]:
@@ -132,32 +143,39 @@ def _offer_row(answer: OfferAnswer) -> OfferRow:
     # Where no figure brings it in, the sentence says more than the cell.
     told = [answer.text, *(f"{t.figure.replace('_', ' ')}: {t.text}" for t in answer.thresholds if t.enters_at is None)]
     figures = tuple(_figure(answer, figure) for figure in FIGURES)
-    return OfferRow(answer, Cell(span(low, high), sort=low), figures, "; ".join(told))
+    return OfferRow(answer, Cell((span(low, high),), sort=low), figures, "; ".join(told))
 
 
 def _figure(answer: OfferAnswer, figure: str) -> Cell:
     found = next((t for t in answer.thresholds if t.figure == figure), None)
     if found is not None:
         return threshold_cell(found)
-    later = figure in ("lead_time", "allocation") and not answer.thorough and answer.verdict not in ("bought", "needed")
-    return Cell("open" if later else "\u2013")
+    later = not answer.priced
+    if figure in ("lead_time", "allocation"):
+        later = not answer.thorough and answer.verdict not in ("bought", "needed")
+    return Cell(("open" if later else "\u2013",))
 
 
 def threshold_cell(t: Threshold) -> Cell:
-    """Where an offer enters and leaves, and what the figure is now."""
+    """Where an offer surely is in the cheapest plan and where it surely is not, and what the figure is now.
+
+    More allocation brings an offer in; of everything else, less does.
+    """
+    up, down = ("from", "up to") if t.figure == "allocation" else ("up to", "from")
 
     def said(value: float) -> str:
         if t.figure == "duty":
             return percent(value, 2)
         return number(value, 2 if t.figure == "price" else 0)
 
-    parts = [] if t.enters_at is None else [f"in at {said(t.enters_at)}"]
-    parts += [] if t.stays_out_at is None else [f"out at {said(t.stays_out_at)}"]
+    parts = [] if t.enters_at is None else [f"in {up} {said(t.enters_at)}"]
+    parts += [] if t.stays_out_at is None else [f"out {down} {said(t.stays_out_at)}"]
     unit = "" if t.figure == "duty" else f" {t.unit}"
-    below = f"now {said(t.now)}{unit}"
-    if t.change_enters_frac is not None:
-        below += f" ({change(t.change_enters_frac)})"
-    return Cell(", ".join(parts) or "no value tried", below, t.change_enters_frac)
+    below = [f"now {said(t.now)}{unit}"]
+    moved = (("in", t.change_enters_frac), ("out", t.change_stays_out_frac))
+    changes = [f"{what} {change(value)}" for what, value in moved if value is not None]
+    below += [", ".join(changes)] if changes else []
+    return Cell(tuple(parts) or ("none found",), tuple(below), t.change_enters_frac)
 
 
 def _rule_rows(prices: Iterable[RulePrice]) -> tuple[RuleRow, ...]:
@@ -198,11 +216,17 @@ def _near_prices(offers: Iterable[OfferAnswer]) -> list[Turning]:
             moved = t.change_stays_out_frac if out else t.change_enters_frac
             # A plan in whole containers may decide otherwise than the fractions that were priced: no turning then.
             if t.figure == "price" and moved is not None and (moved >= 0 if out else moved <= 0):
-                told = Turning(
-                    f"The price of {answer.offer}", f"{change(moved)} {verb}", f"{answer.supplier}: {t.text}."
-                )
-                near.append((abs(moved), told))
+                told = f"{answer.supplier}: {_price_words(t)}."
+                near.append((abs(moved), Turning(f"The price of {answer.offer}", f"{change(moved)} {verb}", told)))
     return [told for _, told in sorted(near, key=lambda pair: pair[0])]
+
+
+def _price_words(t: Threshold) -> str:
+    """Where a price brings an offer in and where it keeps it out; between the two it is a tie."""
+    parts = [f"{number(t.now, 2)} {t.unit} now"]
+    parts += [] if t.enters_at is None else [f"surely in the cheapest plan up to {number(t.enters_at, 2)}"]
+    parts += [] if t.stays_out_at is None else [f"surely out of it from {number(t.stays_out_at, 2)}"]
+    return ", ".join(parts)
 
 
 def _binding_rules(rules: Iterable[RulePrice]) -> list[Turning]:

@@ -73,6 +73,16 @@ CONTINGENCY = {
     "software": "Loss of prohibited software",
     "fire_group": "Loss of a fire group",
 }
+#: What each measure of exposure counts.
+MEASURE = {
+    "cell": "cells made in China",
+    "value": "all layers of the supply chain, by value",
+    "control": "control software and owners that answer to China",
+    "chokepoint": "the most exposed layer",
+    "cell_ownership": "cells of Chinese owners",
+    "value_ownership": "all layers by value and owner",
+    "chokepoint_ownership": "the most exposed layer, by owner",
+}
 CONFIDENCE = ("assumption", "memory", "low", "medium", "high")
 #: Steer the direction of text, or nothing that a reader could see.
 _STEERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\u2028\u2029")

@@ -41,7 +41,7 @@ function startExplorer() {
   const move = () => {
     at = Number(slider.value);
     const point = shown[at], view = point.view, head = view.dossier.headline;
-    const text = "Exposure " + number(point.exposure_frac, 3) + ", " + number(cost(point), 1) + " million USD, " + number(head.storage_energy_mwh) + " MWh from " + number(head.storage_suppliers) + " suppliers" + (head.full_load_month ? ", full load from " + head.full_load_month : "");
+    const text = "Exposure " + number(point.exposure_frac, 3) + ", " + number(cost(point), 1) + " million USD, " + number(head.storage_energy_mwh) + " MWh from " + number(head.storage_suppliers) + (head.storage_suppliers === 1 ? " supplier" : " suppliers") + (head.full_load_month ? ", full load from " + head.full_load_month : "");
     const reach = front.weights.filter((w) => front.points[w.point] === point).map((w) => w.theta);
     byId("position-text").textContent = text + (reach.length ? " (weight of security " + number(Math.min(...reach), 2) + (reach.length > 1 ? " to " + number(Math.max(...reach), 2) : "") + ")" : "");
     slider.setAttribute("aria-valuetext", text);
