@@ -13,7 +13,7 @@ from planner.explain.bridge import bridges
 from planner.explain.desk import Desk, OutOfTime, kind_for
 from planner.explain.offers import look_closer, price_offer, turn_offer
 from planner.explain.orders import Counts
-from planner.explain.rule_prices import price_rule
+from planner.explain.rule_prices import Change, changes_of, price_rule
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.rulebook import rules_of
@@ -21,6 +21,8 @@ from planner.solve import Stop
 
 BUDGET_S = 600.0
 QUESTION_S = 30.0
+#: While others wait, a question is cut shorter, but not below this.
+_QUESTION_LEAST_S = 10.0
 #: Containers bought in fractions differ from whole ones by more than a smaller gap would tell.
 FRACTIONS_GAP_FRAC = 0.003
 #: Part of the time left that a chapter may take before the next one has its turn; what it leaves is asked at the end.
@@ -151,16 +153,22 @@ class _Board:
         problem, plan = self.desk.problem, self.desk.plan
         self._put(bridges=bridges(problem, plan))
         offers = [o.offer for o in problem.offers] if asked.every_offer else list(asked.offers)
-        rules = [r.name for r in rules_of(problem)] if asked.every_rule else list(asked.rules)
+        known = {r.name: r for r in rules_of(problem)}
+        rules = list(known) if asked.every_rule else list(asked.rules)
         unknown = [n for n in offers if n not in self.desk.index]
-        unknown += [n for n in rules if n not in {r.name for r in rules_of(problem)}]
+        unknown += [n for n in rules if n not in known]
         if unknown:
             raise ValueError(f"the case has no offer or rule of the name {', '.join(unknown)}")
         offers = self._in_order(offers)
         chapters: dict[str, list[_Job]] = {
             "compare": [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()],
             "offers": [(f"offer {n}", partial(self._offer, n)) for n in offers],
-            "rules": [(f"rule {n}", partial(self._rule, n)) for n in rules],
+            "rules": [
+                (f"rule {n}, {change}", partial(self._rule, n, change))
+                for change in ("dropped", "eased")
+                for n in rules
+                if change in changes_of(known[n])
+            ],
             "baselines": [(f"baseline {n}", partial(self._baseline, n)) for n in baselines.names() if asked.baselines],
             "ranges": [
                 (f"range of {kind} {name} within {w:.0%}", partial(self._range, kind, name, members, w))
@@ -174,15 +182,18 @@ class _Board:
         if asked.alternatives:
             chapters["baselines"].append(("alternatives", self._alternatives))
         later: list[_Job] = []
+        longest = self.desk.question_s
         for chapter, jobs in chapters.items():
             own = Stop(_PART[chapter] * self.desk.stop.left_s())
-            for name, job in jobs:
+            for i, (name, job) in enumerate(jobs):
+                self.desk.question_s = min(longest, max(_QUESTION_LEAST_S, own.left_s() / (len(jobs) - i)))
                 if own.now or not self._asked(job):
                     later.append((name, job))
+        self.desk.question_s = longest
         self._put(unfinished=tuple(name for name, job in later if not self._asked(job)))
 
     def _in_order(self, offers: list[str]) -> list[str]:
-        """What is bought first, then the cheapest at site: the nearest to being bought are asked while there is time."""
+        """What is bought first, then the cheapest at site: those nearest to being bought are asked in time."""
         bought = {order.offer for order in self.desk.plan.orders}
         price = {b.offer: b.at_site_usd_per_kwh for b in self.found.bridges}
         return sorted(offers, key=lambda name: (name not in bought, price.get(name, 0.0)))
@@ -240,13 +251,14 @@ class _Board:
             self._in_time()
             self._put(offers=tuple(done.values()))
 
-    def _rule(self, name: str) -> None:
-        if any(r.rule == name and r.verdict != "open" for r in self.found.rules):
+    def _rule(self, name: str, change: Change) -> None:
+        done = {(r.rule, r.change): r for r in self.found.rules}
+        if (name, change) in done and done[name, change].verdict != "open":
             return
         rule = next(r for r in rules_of(self.desk.problem) if r.name == name)
-        priced = price_rule(self.desk, rule)
+        done[name, change] = price_rule(self.desk, rule, change)
         self._in_time()
-        self._put(rules=(*(r for r in self.found.rules if r.rule != name), *priced), **self._best())
+        self._put(rules=tuple(done.values()), **self._best())
 
     def _range(self, kind: str, name: str, members: frozenset[int], within_frac: float) -> None:
         key = (kind, name, within_frac)

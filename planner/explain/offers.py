@@ -98,7 +98,7 @@ def _answer(desk: Desk, o: int, with_it: Bracket, without: Bracket, used: bool) 
     else:
         verdict = "bought" if used else "stays out"
         what = "losing it costs" if used else "its minimum order costs"
-        text = f"{what} {low:,.2f} to {high:,.2f} million USD more"
+        text = f"{what} {between(low, high)} million USD more"
     if bool(bought) != used:
         text += "; the plan in whole containers decides otherwise than the problem these numbers are from"
     return _record(offer, bought, verdict, desk, (with_it, without), (low, high), text)
@@ -138,6 +138,12 @@ def _record(
     )
 
 
+def between(low: float, high: float) -> str:
+    """A bracket in words: one number where both ends are the same as written."""
+    ends = f"{low:,.2f}", f"{high:,.2f}"
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
 def finite(value: float) -> float | None:
     """Return a number, or None for one that JSON cannot hold."""
     return float(value) if np.isfinite(value) else None
@@ -156,5 +162,5 @@ def _never(desk: Desk, o: int) -> OfferAnswer:
         else:
             text = "less than one container can be had from its factories, or stand on the site"
         reasons.setdefault(text, []).append(period.label)
-    said = "; ".join(f"{text} ({labels[0]} to {labels[-1]})" for text, labels in reasons.items())
+    said = "; ".join(f"{text} ({' to '.join(dict.fromkeys((q[0], q[-1])))})" for text, q in reasons.items())
     return _record(offer, 0, "cannot be bought", desk, None, None, said)

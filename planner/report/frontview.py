@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from planner.report.pack import Front, Jump, Point
-from planner.report.wording import number, percent
+from planner.report.wording import musd, number, percent
 from planner.results import Plan
 from planner.units import USD_PER_MUSD
 
@@ -24,6 +24,12 @@ class NamedPoint:
     at: int
     point: Point
     premium_musd: float
+
+    @property
+    def where(self) -> str:
+        """Its name within a sentence."""
+        key = self.keys.split()[-1]
+        return "with half the exposure" if key == "half" else f"at the {key}" + ("" if key == "knee" else " end")
 
 
 @dataclass(frozen=True)
@@ -106,9 +112,10 @@ def front_view(front: Front, plans: Sequence[Plan | None]) -> FrontView:
             named[i] = NamedPoint(keys, names, i, points[i], points[i].cost_musd - points[0].cost_musd)
     jumps = tuple(sorted(front.jumps, key=lambda j: -j.exposure_frac))
     stretches = tuple(_stretches(front, plans))
-    said = _sentences(front, half) | {"public": _public(tuple(named.values()), stretches)}
+    ordered = tuple(sorted(named.values(), key=lambda n: n.at))
+    said = _sentences(front, half) | {"cutoff": _cutoff(ordered), "public": _public(ordered, stretches)}
     return FrontView(
-        named=tuple(named.values()), sentences=said, jumps=jumps, weights=_weights(front), stretches=stretches,
+        named=ordered, sentences=said, jumps=jumps, weights=_weights(front), stretches=stretches,
         next_jump=tuple(_next(jumps, p.exposure_frac) for p in points),
     )  # fmt: skip
 
@@ -119,7 +126,7 @@ def _first_below(front: Front, exposure_frac: float) -> int | None:
 
 def _sentences(front: Front, half: int | None) -> dict[str, str]:
     cheap, secure = front.points[0], front.points[-1]
-    said = {"knee": front.knee_words, "cutoff": front.break_even_words}
+    said = {"knee": front.knee_words}
     if cheap.exposure_frac <= _NONE:
         return said | {
             "half": "The cheapest plan has no exposure by this measure: there is nothing to cut.",
@@ -139,10 +146,10 @@ def _sentences(front: Front, half: int | None) -> dict[str, str]:
 def _more(front: Front, at: int, exposure_frac: float) -> str:
     """What a point costs more than the cheap end, and what is proved that any such plan must cost more."""
     cheap, point = front.points[0], front.points[at]
-    text = f"{number(point.cost_musd - cheap.cost_musd, 1)} million USD more than the cheapest plan"
+    text = f"{musd(point.cost_musd - cheap.cost_musd)} million USD more than the cheapest plan"
     bound = proved_musd(front, exposure_frac)
     if bound is not None and bound > cheap.cost_musd:
-        text += f"; no plan with so little exposure costs less than {number(bound - cheap.cost_musd, 1)} more"
+        text += f"; no plan with so little exposure costs less than {musd(bound - cheap.cost_musd)} more"
     return text
 
 
@@ -182,14 +189,26 @@ def _public_change(before: Plan | None, after: Plan | None, key: str) -> float |
     return after.public_musd[key] - before.public_musd[key]
 
 
+def _cutoff(named: Sequence[NamedPoint]) -> str:
+    """From which yearly probability of a cut-off each premium pays."""
+    dear = [n for n in named if n.premium_musd > 0]
+    if not dear:
+        return "There is no premium to pay: the cheapest plan is also the least exposed."
+    parts = []
+    for n in dear:
+        pays = cutoff_words(n.point)
+        since = "at no probability" if pays == "never" else f"from {pays}"
+        parts.append(f"{since} {n.where} (premium of {musd(n.premium_musd)} million USD)")
+    return f"The premium pays {', '.join(parts)}."
+
+
 def _public(named: Sequence[NamedPoint], stretches: Sequence[Stretch]) -> str:
     """What the public pays per MWh of exposure removed, and where a payment moves the front most."""
     parts = []
     for n in named:
         paid = n.point.public_usd_per_mwh
         if paid is not None:
-            where = "with half the exposure" if n.keys == "half" else f"at the {n.name.lower()}"
-            parts.append(f"{'pays' if paid > 0 else 'gains'} {number(abs(paid))} USD {where}")
+            parts.append(f"{'pays' if paid > 0 else 'gains'} {number(abs(paid))} USD {n.where}")
     text = f"Per MWh of exposure removed the public {', '.join(parts)}." if parts else ""
     if not stretches:
         return text or "The public pays nothing: there is no exposure to remove."

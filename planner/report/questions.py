@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from planner.report.captions import captions
-from planner.report.frontview import FrontView, cutoff_words
+from planner.report.frontview import FrontView
 from planner.report.pack import Pack
 from planner.report.why import Why
 from planner.report.wording import CONTINGENCY, number, period, span, words
@@ -118,22 +118,10 @@ def _of_the_front(pack: Pack, view: FrontView | None) -> tuple[Answer, ...]:
     said = view.sentences
     texts = {
         "exposure": " ".join(t for t in (said["half"], said["zero"], said["knee"]) if t),
-        "cutoff": _cutoff(view),
+        "cutoff": said["cutoff"],
         "public": said["public"],
     }
     return tuple(Answer(k, q, texts[k], "explorer", "Efficiency or security") for k, q in _FRONT_QUESTIONS)
-
-
-def _cutoff(view: FrontView) -> str:
-    dear = [n for n in view.named if n.premium_musd > 0]
-    if not dear:
-        return "There is no premium to pay: the cheapest plan is also the least exposed."
-    parts = []
-    for n in dear:
-        pays = cutoff_words(n.point)
-        what = f"{n.name.lower()} ({number(n.premium_musd, 1)} million USD more)"
-        parts.append(f"{what}: {'at no probability' if pays == 'never' else pays}")
-    return f"The premium pays from this probability on: {'; '.join(parts)}."
 
 
 def _why_not(pack: Pack, why: Why | None) -> Answer:
@@ -150,8 +138,8 @@ def _why_not(pack: Pack, why: Why | None) -> Answer:
     )
     text += " buying it all the same, and the price, duty, lead time or allocation that would bring it in."
     if why.nearest:
-        text += f" The nearest: {why.nearest.topic[:1].lower()}{why.nearest.topic[1:]}, of which {why.nearest.stake}"
-        text += f" ({why.nearest.text.rstrip('.')})."
+        text += f" The nearest is {why.nearest.topic.removeprefix('The price of ')}: a price change of"
+        text += f" {why.nearest.stake} ({why.nearest.text.rstrip('.')})."
     return Answer("why_not", question, text, "why", "Why this, why not that")
 
 

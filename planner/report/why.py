@@ -168,13 +168,17 @@ def threshold_cell(t: Threshold) -> Cell:
             return percent(value, 2)
         return number(value, 2 if t.figure == "price" else 0)
 
-    parts = [] if t.enters_at is None else [f"in {up} {said(t.enters_at)}"]
-    parts += [] if t.stays_out_at is None else [f"out {down} {said(t.stays_out_at)}"]
+    if t.enters_at is not None and t.stays_out_at is not None and said(t.enters_at) == said(t.stays_out_at):
+        parts, changes = [f"turns at {said(t.enters_at)}"], [change(t.change_enters_frac or 0.0)]
+    else:
+        parts = [] if t.enters_at is None else [f"in {up} {said(t.enters_at)}"]
+        parts += [] if t.stays_out_at is None else [f"out {down} {said(t.stays_out_at)}"]
+        moved = (("in", t.change_enters_frac), ("out", t.change_stays_out_frac))
+        changes = [f"{what} {change(value)}" for what, value in moved if value is not None]
     unit = "" if t.figure == "duty" else f" {t.unit}"
     below = [f"now {said(t.now)}{unit}"]
-    moved = (("in", t.change_enters_frac), ("out", t.change_stays_out_frac))
-    changes = [f"{what} {change(value)}" for what, value in moved if value is not None]
-    below += [", ".join(changes)] if changes else []
+    if t.figure in ("price", "duty"):
+        below += changes
     return Cell(tuple(parts) or ("none found",), tuple(below), t.change_enters_frac)
 
 
@@ -224,8 +228,11 @@ def _near_prices(offers: Iterable[OfferAnswer]) -> list[Turning]:
 def _price_words(t: Threshold) -> str:
     """Where a price brings an offer in and where it keeps it out; between the two it is a tie."""
     parts = [f"{number(t.now, 2)} {t.unit} now"]
-    parts += [] if t.enters_at is None else [f"surely in the cheapest plan up to {number(t.enters_at, 2)}"]
-    parts += [] if t.stays_out_at is None else [f"surely out of it from {number(t.stays_out_at, 2)}"]
+    ends = [None if at is None else number(at, 2) for at in (t.enters_at, t.stays_out_at)]
+    if ends[0] is not None and ends[0] == ends[1]:
+        return f"{parts[0]}, in the cheapest plan below {ends[0]}, out of it above"
+    parts += [] if ends[0] is None else [f"surely in the cheapest plan up to {ends[0]}"]
+    parts += [] if ends[1] is None else [f"surely out of it from {ends[1]}"]
     return ", ".join(parts)
 
 

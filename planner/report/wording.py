@@ -123,6 +123,11 @@ def number(value: float | None, digits: int = 0) -> str:
     return f"\u2212{text}" if value < 0 and text.strip("0.,") else text
 
 
+def musd(value: float) -> str:
+    """Million USD within a sentence: the smaller, the more digits."""
+    return number(value, 1 if abs(value) >= 10 else 2)
+
+
 def period(label: str) -> str:
     """A period in short: whole years of later rounds as ``2033\u20132036``."""
     return re.sub(r"^(\d{4})-01\.\.(\d{4})-12$", "\\1\u2013\\2", label)
