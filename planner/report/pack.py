@@ -105,6 +105,8 @@ class Pack:
         What ``planner explain`` found about this plan, None if nothing was asked.
     without_explanation
         Why there is none, in a sentence; empty when there is one.
+    has_own_plan
+        Whether the folder holds a plan of its own, which ``planner explain`` needs.
     regret
         What a study found about the case of the plan, with the study's name and date; None without one.
     """
@@ -115,6 +117,7 @@ class Pack:
     front_plans: tuple[Plan | None, ...]
     explanation: Explanation | None = None
     without_explanation: str = ""
+    has_own_plan: bool = True
     regret: tuple[Regret, CaseRegret] | None = None
 
 
@@ -142,7 +145,8 @@ def read_pack(folder: Path, study: Path | None = None) -> Pack:
     regret = _regret(study or folder, plan, faults)
     if faults or plan is None:
         raise InputError(faults)
-    return Pack(plan, rows, front, plans, explanation, without, regret)
+    has_own_plan = (folder / "plan.json").exists()
+    return Pack(plan, rows, front, plans, explanation, without, has_own_plan, regret)
 
 
 def _text(path: Path, name: str, faults: list[Fault]) -> str | None:

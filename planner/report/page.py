@@ -15,7 +15,7 @@ from planner.report import wording
 from planner.report.captions import captions
 from planner.report.frontview import FrontView, cutoff_words, front_view
 from planner.report.pack import ROW_COLUMNS, Pack
-from planner.report.questions import answers
+from planner.report.questions import answers, explain_command
 from planner.report.why import PRICE_STEPS, Why, doubts, why_of
 from planner.results import Plan
 
@@ -68,6 +68,7 @@ def page_html(pack: Pack) -> str:
         other_question=pack.front is not None and pack.front.input_sha256 not in ("", pack.plan.input_sha256),
         view=view,
         answers=answers(pack, why, view),
+        explain_command=explain_command(pack),
         regret=pack.regret,
         shown_points=sum("view" in point for point in data["front"]["points"]) if data["front"] else 0,
         rows=len(pack.rows),

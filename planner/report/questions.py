@@ -71,6 +71,12 @@ def command(pack: Pack, name: str, *rest: str) -> str:
     return shlex.join([*parts, *rest])
 
 
+def explain_command(pack: Pack) -> str:
+    """What adds an explanation to the page; a front alone is planned first."""
+    first = "" if pack.has_own_plan else command(pack, "plan", "--out") + " DIR && "
+    return f"{first}planner explain DIR"
+
+
 def _arrival(plan: Plan) -> str:
     dossier = plan.dossier
     assert dossier is not None  # read_pack refuses plans without
@@ -128,7 +134,7 @@ def _why_not(pack: Pack, why: Why | None) -> Answer:
     question = "Why was a supplier not chosen, and at what price or date would it be?"
     if why is None or not why.offers:
         text = pack.without_explanation if why is None else "No offer has been asked about yet."
-        return Answer("why_not", question, text, "", "", "planner explain DIR")
+        return Answer("why_not", question, text, "", "", explain_command(pack))
     left_out = [row for row in why.offers if not row.answer.bought]
     if not left_out:
         text = f"Each of the {number(len(why.offers))} offers is bought; what losing one costs stands beside it."
@@ -150,7 +156,7 @@ def _clash(pack: Pack, why: Why | None) -> Answer:
     text += " A case without a plan names the smallest sets of rules that clash and the cheapest ways out."
     if why is None or not why.rules:
         return Answer(
-            "clash", question, text + " What each rule costs is not asked yet.", "", "", "planner explain DIR"
+            "clash", question, text + " What each rule costs is not asked yet.", "", "", explain_command(pack)
         )
     dearest = why.rules[0].dropped or why.rules[0].eased
     assert dearest is not None
@@ -190,7 +196,7 @@ def _quotes(pack: Pack, why: Why | None) -> Answer:
     stored = [] if why is None else [p.bridge for p in why.prices if p.bridge.chemistry != "none"]
     if not stored:
         return Answer("quotes", question, pack.without_explanation or "No quote has been asked about yet.", "", "",
-                      "planner explain DIR")  # fmt: skip
+                      explain_command(pack))  # fmt: skip
     bought = [b for b in stored if b.bought]
     cheap = min(stored, key=lambda b: b.at_site_usd_per_kwh)
     text = f"{number(len(stored))} storage quotes stand on one footing, from {number(cheap.at_site_usd_per_kwh, 1)}"
