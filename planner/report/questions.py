@@ -140,7 +140,8 @@ def _why_not(pack: Pack, why: Why | None) -> Answer:
         text = f"Each of the {number(len(why.offers))} offers is bought; what losing one costs stands beside it."
         return Answer("why_not", question, text, "why", "Why this, why not that")
     text = f"{number(len(left_out))} of {number(len(why.offers))} offers asked about are not bought. Each has its"
-    text += " reason, the cost of buying it all the same, and the price, duty, lead time or allocation that would bring it in."
+    text += " reason, the cost of buying it all the same, and the price, duty, lead time or allocation that would bring"
+    text += " it in."
     if why.explanation.unfinished:
         text += f" Still open: {number(len(why.explanation.unfinished))} questions."
     if why.nearest:
