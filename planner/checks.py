@@ -217,6 +217,8 @@ def _losses(bounds: _Bounds) -> Iterator[Impossible]:
             groups.append((rule, name, kept))
     kept = [o for o in bounds.buyable if not o.is_storage or not flag_binds(problem, o, "software_control")]
     groups.append(("software", "prohibited software", kept))
+    everything = bounds.obtainable_mwh(list(bounds.buyable))
+    short: dict[tuple[str, str], list[str]] = {}
     for rule, name, survivors in groups:
         share = getattr(shares, rule)
         if share is None:
@@ -224,9 +226,12 @@ def _losses(bounds: _Bounds) -> Iterator[Impossible]:
         obtainable = bounds.obtainable_mwh(survivors)
         for period, need, most in zip(problem.periods, bounds.need_mwh, obtainable, strict=True):
             if most < share * need - TOLERANCE:
-                text = f"without {name} at most {most:,.0f} MWh can be had by {period.label}"
-                yield Impossible(f"reliability.contingencies.{rule}", f"{text}; {share * need:,.0f} MWh must survive")
+                if everything[period.index] >= share * need - TOLERANCE:  # else too little comes with nothing lost
+                    text = f"at most {most:,.0f} MWh can be had by {period.label}; {share * need:,.0f} MWh must survive"
+                    short.setdefault((rule, text), []).append(name)
                 break
+    for (rule, text), names in short.items():
+        yield Impossible(f"reliability.contingencies.{rule}", f"without {' or '.join(names)} {text}")
 
 
 def _area(bounds: _Bounds) -> Iterator[Impossible]:

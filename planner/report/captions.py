@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.dossier import Dossier
 from planner.report.pack import Pack
-from planner.report.wording import CONTINGENCY, COST, number, percent, period, words
+from planner.report.wording import CONTINGENCY, COST, MEASURE, number, percent, period, words
 from planner.results import Plan
 
 
@@ -137,9 +137,12 @@ def _front(pack: Pack) -> str:
         return ""
     front = pack.front
     cheap, safe = front.points[0], front.points[-1]
-    text = f"Least cost at each exposure to China ({front.measure.replace('_', ' ')}):"
-    text += f" {number(cheap.cost_musd, 1)} million USD at {number(cheap.exposure_frac, 2)},"
-    text += f" {number(safe.cost_musd, 1)} at {number(safe.exposure_frac, 2)}."
+    text = f"Least cost at each exposure to China, which counts {words(front.measure, MEASURE)}, per unit of the energy"
+    text += " that must be there at full load:"
+    text += f" {number(cheap.cost_musd, 1)} million USD at {number(cheap.exposure_frac, 2)}"
+    if len(front.points) == 1:
+        return f"{text}, and no plan has less."
+    text += f", {number(safe.cost_musd, 1)} at {number(safe.exposure_frac, 2)}."
     if front.uncovered_whole_frac is not None:
         text += f" {percent(front.uncovered_whole_frac)} of the rectangle between the two ends is not certified."
     return text
