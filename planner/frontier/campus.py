@@ -53,12 +53,15 @@ class Campus:
         Prepared; its columns are those of the engine, but for the chokepoint's extra one.
     two
         For the engine.
+    with_site
+        Whether it has the rows of the site.
     """
 
     problem: Problem
     measure: str
     search: Search
     two: TwoObjectives
+    with_site: bool = False
 
     def columns(self, x: FloatArray) -> FloatArray:
         """Columns of the search in a solution of the engine."""
@@ -117,7 +120,7 @@ def prepared(
         compiled, exposure = _largest_of(compiled, vectors)
         integer, cost = np.append(integer, False), np.append(cost, 0.0)
     two = TwoObjectives(compiled, cost, exposure, offset, 0.0, integer, LazyOutages(search.outages, compiled))
-    return Campus(free, measure, search, two)
+    return Campus(free, measure, search, two, with_site)
 
 
 def exposure_vectors(search: Search, measure: str) -> list[FloatArray]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from planner.frontier.campus import Campus, Held
-from planner.frontier.curve import Curve, Fact, hidden_area, slice_curve
+from planner.frontier.curve import NOTHING, Curve, Fact, hidden_area, slice_curve
 from planner.frontier.front import Front
 from planner.frontier.reading import undominated, weight_choice
 from planner.frontier.wholeplans import Makers, Wanted, whole_steps
@@ -25,6 +25,11 @@ _HALVINGS = 8
 _OUT_OF_REACH = 1e6
 #: Places between the two ends at which a further plan is considered, and the least share it must take away.
 _GRID, _LEAST_GAIN = 2001, 1e-7
+#: Neighbours on either side over which the cost of rounding is averaged.
+_NEAR = 3
+_WEIGHTS = np.full(2 * _NEAR + 1, 1 / (2 * _NEAR + 1))
+#: How far below a corner the next one is looked for, normalised: far less than a container.
+_BELOW = 1e-6
 
 
 class Walk:
@@ -36,9 +41,11 @@ class Walk:
     ) -> None:  # fmt: skip
         self.campus, self.front, self.stop, self.workers = campus, front, stop, workers
         self.plans: list[Plan] = [cheap]
+        #: Exposures at which a fractional solution was made whole, and at which the best whole plan was searched for.
         self.tried: set[float] = set()
-        #: What whole containers cost above the fractional solution they were made from, normalised.
-        self.rounding: list[float] = []
+        self.searched: set[float] = set()
+        #: Where a fractional solution was made whole, and what that cost on top, both normalised.
+        self.rounding: list[tuple[float, float]] = []
         #: No whole-container plan has so little exposure.
         self.impossible_frac = -np.inf
         #: (exposure limit, proved cost of any whole-container plan within it)
@@ -48,7 +55,11 @@ class Walk:
         self.makers = Makers(terms, workers)
 
     def walk(self, thetas: Sequence[float], most: int) -> bool:
-        """Ends, weights and corners of jumps first, then wherever a plan promises most; False if plans do not fit."""
+        """Ends, weights and corners of jumps first, then wherever a plan promises most; False if plans do not fit.
+
+        Where whole containers cost so much more than fractions that no plan promises anything, the middle of what
+        hides most is tried: few containers are searched exactly there, which brings a bound too.
+        """
         try:
             first = [p.exposure for p in (self.front.points[0], self.front.points[-1])]
             first += [weighted_exposure(self.front, theta) for theta in thetas]
@@ -59,10 +70,13 @@ class Walk:
             while len(self.plans) < most and not self.stop.now:
                 if self.uncovered_frac() <= self.front.uncovered_frac + WHOLE_SHARE:
                     break
-                wanted = self._promising(self.workers * _SEVERAL)
+                count = self.workers * _SEVERAL
+                wanted, exactly = self._promising(count), False
+                if not wanted and self._few():
+                    wanted, exactly = self._hiding(count), True
                 if not wanted:
                     break
-                if not self._make(wanted):
+                if not self._make(wanted, exactly):
                     return False
             return True
         finally:
@@ -79,24 +93,28 @@ class Walk:
         plans = undominated(self.plans, measure)
         return plans[weight_choice([(p.exposure_frac[measure], p.cost_musd) for p in plans], theta)]
 
-    def _make(self, exposures: Sequence[float]) -> bool:
+    def _make(self, exposures: Sequence[float], exactly: bool = False) -> bool:
         """Plans at some exposures; False if one of them does not fit the yards at its cost."""
-        fresh = [e for e in dict.fromkeys(round(e, 9) for e in exposures) if e not in self.tried]
-        self.tried.update(fresh)
+        tried = self.searched if exactly else self.tried
+        fresh = [e for e in dict.fromkeys(round(e, 9) for e in exposures) if e not in tried]
+        tried.update(fresh)
         wanted = []
         for e in fresh:
             at = min(max(e, self.front.points[0].exposure), self.front.points[-1].exposure)
             bound = max(self.front.lower(at), self.plans[0].bound_musd)
-            wanted.append(Wanted(at, self.front.solution(at), self.front.upper(at), bound))
+            wanted.append(Wanted(at, self.front.solution(at), self.front.upper(at), bound, exactly))
         made = self.makers.make(wanted, self.stop)
         for limit, one in zip(wanted, made, strict=True):
             if one.plan is not None:
                 self.plans.append(one.plan)
-                self.rounding.append((one.plan.cost_musd - limit.attained_musd) / self.front.archive.frame.c_length)
+                frame = self.front.archive.frame
+                if not exactly:
+                    over = (one.plan.cost_musd - limit.attained_musd) / frame.c_length
+                    self.rounding.append((frame.inside((limit.exposure_frac, 0.0))[0], over))
                 self.bounds.append((limit.exposure_frac, one.plan.bound_musd))
             elif one.impossible:
                 self.impossible_frac = max(self.impossible_frac, limit.exposure_frac)
-        return all(one.fits for one in made)
+        return self.campus.with_site or all(one.fits for one in made)
 
     def _secure_end(self) -> None:
         """Halve the way to the least exposure of whole containers, where the front's own end takes fractions."""
@@ -148,16 +166,45 @@ class Walk:
         area = float(hidden_area(curve, lower, top).sum())
         return min(1.0, area / (wide * high)) if wide * high > 0 else 1.0
 
+    def _few(self) -> bool:
+        """Whether whole containers cost more on top of fractions than the gap of a search for the best of them."""
+        over = float(np.median([r for _, r in self.rounding] or [0.0])) * self.front.archive.frame.c_length
+        return over > self.campus.problem.case.solver.gap_frac * abs(self.plans[0].cost_musd)
+
+    def _expected_rounding(self, grid: FloatArray) -> FloatArray:
+        """What whole containers are expected to cost on top: the mean of the nearest ones made so far."""
+        if not self.rounding:
+            return np.zeros_like(grid)
+        at, over = np.array(sorted(self.rounding)).T
+        mean = np.convolve(np.pad(over, _NEAR, mode="reflect" if len(over) > _NEAR else "edge"), _WEIGHTS, mode="valid")
+        return np.interp(grid, at, mean)
+
+    def _hiding(self, count: int) -> list[float]:
+        """Exposures that may settle the steps that hide most: the middle, then just below the right end."""
+        curve, lower, top = self._step()
+        areas = hidden_area(curve, lower, top)
+        frame = self.front.archive.frame
+        searched = [frame.inside((e, 0.0))[0] for e in self.searched]
+        found = []
+        for i in np.argsort(-areas)[:count]:
+            step = curve.pieces[i]
+            if step.tag == NOTHING or areas[i] <= _LEAST_GAIN:
+                continue
+            halved = any(step.left <= e < step.right for e in searched)
+            e = step.right - _BELOW if halved else (step.left + step.right) / 2
+            found.append(frame.outside((e, 0.0))[0])
+        return [e for e in found if round(e, 9) not in self.searched]
+
     def _promising(self, count: int) -> list[float]:
         """Exposures at which one more plan would take most from what is hidden, one after the other.
 
         A plan at an exposure is expected to cost what the fractional solution there costs, and what whole
-        containers cost on top so far; it lowers every step to its right that is dearer.
+        containers cost on top nearby; it lowers every step to its right that is dearer.
         """
         corners = np.array(self.corners())
         frame, upper = self.front.archive.frame, self.front.archive.upper()
         grid, each = np.linspace(corners[0, 0], corners[-1, 0], _GRID, retstep=True)
-        cost = np.array([upper.at(e) for e in grid]) + np.median(self.rounding or [0.0])
+        cost = np.array([upper.at(e) for e in grid]) + self._expected_rounding(grid)
         step = corners[np.searchsorted(corners[:, 0], grid, side="right") - 1, 1]
         open_ = np.ones(_GRID, dtype=bool)
         for tried in self.tried:

@@ -34,18 +34,22 @@ _ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S = 2e-4, 3, 1.5
 _QUICK_GAP = 0.01
 #: Seconds for it.
 _SLOW_S = 60.0
-#: A plan that costs more than this above the fractional one, site left out, says that the yards bind.
+#: A plan that needed the rows of the site and costs more than this above the fractional one says that the yards bind.
 _FIT_GAP = 0.03
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A plan to be made: exposure limit, fractional solution there with its cost, and what is proved about the cost."""
+    """A plan to be made: exposure limit, fractional solution there with its cost, and what is proved about the cost.
+
+    ``exactly`` asks for the best whole plan and a bound of its own, not for the fractional one made whole.
+    """
 
     exposure_frac: float
     x: FloatArray
     attained_musd: float
     bound_musd: float
+    exactly: bool = False
 
     def far(self, cost_musd: float, share: float) -> bool:
         """Whether a plan costs more than a share above the fractional solution."""
@@ -92,6 +96,8 @@ class Maker:
         for i, name in enumerate(search.compiled.row_names):
             if name.startswith(_CAP):
                 search.compiled.row_upper[i] = cap * search.c.required_mwh
+        if wanted.exactly:
+            return self._slowly(problem, wanted, began)
         try:
             attempt = search.whole_plan(self.campus.columns(wanted.x), _ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S)
         except (Infeasible, NoPlan, SolverFault):
@@ -124,7 +130,7 @@ class Maker:
         except (NoPlan, DoesNotFit, SolverFault):
             return Made(None)
         plan = self._judged(search, problem, solution, began)
-        return Made(plan, fits=not wanted.far(plan.cost_musd, _FIT_GAP))
+        return Made(plan, fits=search.site_open or not wanted.far(plan.cost_musd, _FIT_GAP))
 
     def _judged(self, search: Search, problem: Problem, solution: Solution, began: float) -> Plan:
         """Judge under the limit; the coefficients stay, only the limit differs."""

@@ -26,6 +26,7 @@ from planner.pipeline import plan
 from planner.shipped import cases_dir
 from planner.solve import Infeasible
 from tests.properties.questions import lean
+from tests.report import mission
 
 #: The model's own share of the range that each figure may be off through the gap of a plan.
 GAP = 0.0005
@@ -61,6 +62,21 @@ def test_every_point_is_verified_and_bounded(traced: Traced) -> None:
         assert one.exposure_frac["cell"] == point.exposure_frac
     exposures = [p.exposure_frac for p in f.points]
     assert exposures == sorted(exposures)
+
+
+def test_few_containers_are_found_one_by_one(tmp_path: Path) -> None:
+    """Where a container costs more than the way between two points, every step is searched exactly."""
+    path = tmp_path / "mission.yaml"
+    path.write_text(json.dumps(mission.case(), default=str), encoding="utf-8")
+    problem = load_case(str(path), [])
+    front = trace_frontier(problem, measure="value", tolerance=0.01).frontier
+    assert front.uncovered_whole_frac <= 0.015
+    corners = [(p.exposure_frac, p.cost_musd) for p in front.points]
+    least, most = corners[0][0], corners[-1][0]
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        limit = least + share * (most - least)
+        best = plan(limited(problem, "value", limit)).cost_musd
+        assert min(c for e, c in corners if e <= limit) == pytest.approx(best, rel=2e-3)
 
 
 def test_a_limit_in_the_middle_costs_what_the_front_says(traced: Traced) -> None:
