@@ -125,6 +125,7 @@ class Engine:
         if self.given is None:
             self._batch([cheap, least])
             if self._use_own_frame():
+                self.archive.framed = True
                 return
             ends = (0, 1) if self.ties else (0,)
             self._batch([self._tie(end, gap, grain) for end in ends])

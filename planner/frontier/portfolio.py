@@ -16,6 +16,7 @@ from planner.frontier.front import Front, front_of
 from planner.frontier.pieces import Standing
 from planner.frontier.reading import gathered
 from planner.frontier.results import Frontier
+from planner.frontier.start import keep_start, take_up_start
 from planner.frontier.walk import Walk
 from planner.model.coefficients import Coefficients
 from planner.pipeline import judged
@@ -47,7 +48,7 @@ def trace_frontier(
     workers: int = 1,
     thetas: Sequence[float] = DEFAULT_THETAS,
     free_firm: bool = False,
-    most_points: int = 300,
+    most_points: int = 150,
     time_limit_s: float | None = None,
     state: Path | None = None,
     resume: bool = False,
@@ -100,7 +101,7 @@ def trace_frontier(
     stop = Stop(problem.case.solver.time_limit_s if time_limit_s is None else time_limit_s)
     note("the cheapest plan")
     with stop.catching_interrupt():
-        cheap, search, solution = cheapest(unlimited(problem, measure), stop, audit)
+        cheap, search, solution = _start(unlimited(problem, measure), stop, audit, state, resume)
         held = {} if free_firm else firm_level(search, cheap)
         timing = {"cheapest_plan": time.perf_counter() - began}
         with_site = False
@@ -135,6 +136,20 @@ def trace_frontier(
         timing,
     )
     return Traced(frontier, plans, campus.problem, front)
+
+
+def _start(
+    problem: Problem, stop: Stop, audit: bool, state: Path | None, resume: bool
+) -> tuple[Plan, Search, Solution]:
+    """The cheapest plan: kept ones are taken up, new ones are kept."""
+    if state is not None and resume:
+        kept = take_up_start(state.parent, problem, stop, audit)
+        if kept is not None:
+            return kept
+    found = cheapest(problem, stop, audit)
+    if state is not None:
+        keep_start(state.parent, problem, *found[1:])
+    return found
 
 
 def cheapest(problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution]:

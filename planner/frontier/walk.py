@@ -25,6 +25,8 @@ _HALVINGS = 8
 _OUT_OF_REACH = 1e6
 #: Places between the two ends at which a further plan is considered, and the least share it must take away.
 _GRID, _LEAST_GAIN = 2001, 1e-7
+#: How far past a jump a plan is made, as a share of the range: at the jump itself whole containers seldom fit.
+_PAST_JUMP = 0.005
 #: Neighbours on either side over which the cost of rounding is averaged.
 _NEAR = 3
 _WEIGHTS = np.full(2 * _NEAR + 1, 1 / (2 * _NEAR + 1))
@@ -63,7 +65,8 @@ class Walk:
         try:
             first = [p.exposure for p in (self.front.points[0], self.front.points[-1])]
             first += [weighted_exposure(self.front, theta) for theta in thetas]
-            first += [j.exposure for j in sorted(self.front.jumps, key=lambda j: j.cost_at - j.cost_below)[:6]]
+            past = _PAST_JUMP * self.front.archive.frame.x_length
+            first += [j.exposure + past for j in sorted(self.front.jumps, key=lambda j: j.cost_at - j.cost_below)[:6]]
             if not self._make(first):
                 return False
             self._secure_end()

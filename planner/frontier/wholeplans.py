@@ -33,7 +33,7 @@ _ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S = 2e-4, 3, 1.5
 #: A quick plan that costs more than this above the fractional one is searched for in earnest.
 _QUICK_GAP = 0.01
 #: Seconds for it.
-_SLOW_S = 60.0
+_SLOW_S = 20.0
 #: A plan that needed the rows of the site and costs more than this above the fractional one says that the yards bind.
 _FIT_GAP = 0.03
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -238,3 +242,31 @@ def test_two_scenarios_are_compared(tmp_path: Path) -> None:
     assert [r["front"] for r in rows] == ["low.yaml", "high.yaml"]
     assert (tmp_path / "c" / "comparison.svg").exists()
     assert "Fronts compared" in done.stdout
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Killed without warning, workers and all; what was finished before is not solved again."""
+    (tmp_path / "mission.yaml").write_text(json.dumps(mission.case(), default=str), encoding="utf-8")
+    question = ("frontier", "mission.yaml", "--measure", "value", "--tolerance", "0.0001", "--out", "f")
+    code = [sys.executable, "-c", "from planner.cli import main; main()", *question, "--workers", "2", "--quiet"]
+    state = tmp_path / "f" / "state.npz"
+    with subprocess.Popen(code, cwd=tmp_path, start_new_session=True) as run:
+        began = time.monotonic()
+        while not state.exists() and run.poll() is None and time.monotonic() - began < 200:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+    assert state.exists()
+    kept = solves_of(state)
+    done = command(*question, "--resume", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["uncovered_frac"] <= 0.0001
+    assert "the cheapest plan" in done.stderr
+    assert found["timing_s"]["cheapest_plan"] < found["timing_s"]["total"]
+    assert solves_of(state) >= kept > 0
+
+
+def solves_of(state: Path) -> int:
+    """Solves noted in a state file."""
+    with np.load(state, allow_pickle=False) as held:
+        return int(json.loads(held["words"].tobytes())["solves"])
