@@ -24,9 +24,11 @@ from planner.catalogue import (
     OfferRow,
     OfferValueRow,
     Row,
+    SourceNodeRow,
+    SourceOutputRow,
     TariffRow,
 )
-from planner.changes import Change, CutOff, DutyChange, FactoryChange, LoadChange, OfferChange
+from planner.changes import Change, CutOff, DutyChange, FactoryChange, LoadChange, NodeChange, OfferChange
 from planner.faults import known_name, shown
 from planner.offerbook import OfferRows
 from planner.tablefiles import RowSets, row_key
@@ -109,6 +111,8 @@ class Future:
                 if row.cost in cost.costs and fits:
                     value = row.value * cost.value_scale_frac
                     self._put("costs", _marked(row, cost, f"costs.{name}", value=value))
+        for name, change in self.futures.nodes.items():
+            self._nodes(name, change)
 
     def change_offers(self, book: Mapping[str, OfferRows]) -> frozenset[str]:
         """Change offers and factories; return the offers that no longer exist."""
@@ -158,6 +162,42 @@ class Future:
                 within = change.since <= row.since and (change.until is None or row.since < change.until)
                 rate = max(0.0, row.rate_frac + change.add_frac) if within else row.rate_frac
                 self._put("tariffs", _marked(row, change, f"duties.{name}", rate_frac=rate) if within else row)
+
+    def _nodes(self, name: str, change: NodeChange) -> None:
+        """Mines, refineries and plants: earlier or later, larger, surer, with a credit per unit."""
+        nodes = [cast(SourceNodeRow, r) for r in self.tables["source_nodes"].values()]
+        fields = {"nodes": "node", "layers": "layer", "countries": "country", "owner_countries": "owner_country"}
+        for key, field in fields.items():
+            known = {str(getattr(n, field)) for n in nodes}
+            self._known(f"nodes.{name}.{key}", getattr(change, key) or (), known)
+        for node in nodes:
+            wanted = ((getattr(change, key), getattr(node, field)) for key, field in fields.items())
+            if all(names is None or value in names for names, value in wanted):
+                self._one_node(node, change, f"nodes.{name}")
+
+    def _one_node(self, node: SourceNodeRow, change: NodeChange, where: str) -> None:
+        rows = [cast(SourceOutputRow, r) for r in self.tables["source_output"].values()]
+        series = sorted((r for r in rows if r.node == node.node), key=lambda r: r.year)
+        moved = _marked(
+            node, change, where, start=node.start + change.start_add_months,
+            premium_usd_per_unit=node.premium_usd_per_unit + change.premium_add_usd_per_unit,
+            delay_risk_frac=min(0.95, node.delay_risk_frac * change.risk_scale_frac),
+        )  # fmt: skip
+        self._put("source_nodes", moved)
+        if not series:
+            return
+        years = [r.year for r in series]
+        shift = change.start_add_months / MONTHS_PER_YEAR
+        late, early = max(0, int(np.ceil(shift))), min(0, int(np.floor(shift)))
+        for year in range(years[0] + early, years[-1] + late + 1):
+            columns = {
+                c: float(np.interp(year - by, years, [getattr(r, c) for r in series]))
+                for c, by in (("capacity", shift), ("committed_frac", 0.0), ("obtainable_frac", 0.0))
+            }
+            columns["capacity"] *= change.output_scale_frac
+            columns["obtainable_frac"] = min(1.0, columns["obtainable_frac"] * change.obtainable_scale_frac)
+            base = next((r for r in reversed(series) if r.year <= year), series[0])
+            self._put("source_output", _marked(base, change, where, year=year, **columns))
 
     def _factories(self, name: str, change: FactoryChange, heads: Iterable[OfferRow]) -> None:
         rows = [cast(FactoryRow, r) for r in self.tables["factories"].values()]

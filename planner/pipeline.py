@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from planner import account, decode
+from planner import account, decode, sourced
 from planner.catalogue import CONFIDENCE_ORDER, Row
 from planner.decode import Decision
 from planner.evidence import dossier
@@ -145,7 +145,9 @@ def stated(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
         entities=account.entities(c, d),
         exposure_frac=account.exposure_frac(c, d),
         domestic_content_frac=account.content_frac(c, d, c.domestic),
-        macr_frac=account.content_frac(c, d, c.macr),
+        macr_frac=account.macr_frac(c, d),
+        sourcing=sourced.replacements(c, d),
+        sourced_layers=sourced.layers_by_source(c, d),
         credit_state={h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)},
         served_mw={p.label: float(mw) for p, mw in zip(problem.periods, d.served_mw, strict=True)},
         critical_path=account.critical_path(c, d),
