@@ -103,7 +103,8 @@ def _best_state(c: Coefficients, containers: IntArray, sourced: FloatArray, h: i
     slack = 1e-9
     macr = policy.macr_threshold(problem, phase) or 0.0
     domestic = c.domestic @ mwh / mwh.sum() >= policy.domestic_threshold(problem, phase) - slack
-    traced = sum(a * x for a, x, one in zip(c.network.assistance_mwh, sourced, c.network.choices) if c.phase[one.period] == h)
+    inside_h = np.array([c.phase[one.period] == h for one in c.network.choices], dtype=float)
+    traced = float((c.network.assistance_mwh * inside_h) @ sourced)
     if (c.macr @ mwh + traced) / mwh.sum() < macr - slack:
         return "none"
     needed = problem.case.policy.monetisation == "elective_pay" and policy.elective_kept(problem, phase) == 0

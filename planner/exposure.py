@@ -52,5 +52,7 @@ def relieved_mwh(problem: Problem, measure: str, plan: Plan, layer: str = "") ->
 def least_share(problem: Problem, offer: Offer, measure: str) -> float:
     """Exposure of one MWh of ``offer`` if all that its maker may source elsewhere came from there."""
     free = accepted_nodes(problem, offer)
-    layers = {n: LayerShare(production_frac=0.0, ownership_frac=0.0) if n in free else s for n, s in offer.layers.items()}
+    layers = {
+        n: LayerShare(production_frac=0.0, ownership_frac=0.0) if n in free else s for n, s in offer.layers.items()
+    }
     return exposure_share(problem, offer.model_copy(update={"layers": layers}), measure)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from planner.catalogue import MaterialRow
 from planner.decode import Decision
 from planner.exposure import layers
 from planner.model.coefficients import Coefficients
@@ -21,7 +22,7 @@ ELSEWHERE = "elsewhere"
 def replacements(c: Coefficients, d: Decision) -> tuple[Replacement, ...]:
     """Every choice of the network that a plan takes."""
     network, problem = c.network, c.problem
-    material = {(r.chemistry, r.layer): r for r in problem.tables.materials}
+    material: dict[tuple[str, str], MaterialRow] = {(r.chemistry, r.layer): r for r in problem.tables.materials}
     rows = []
     for i in np.flatnonzero(d.sourced_mwh > _ROUNDING_MWH):
         x = network.choices[i]
@@ -42,7 +43,7 @@ def replacements(c: Coefficients, d: Decision) -> tuple[Replacement, ...]:
 
 
 def layers_by_source(c: Coefficients, d: Decision) -> tuple[LayerSource, ...]:
-    """MWh of every layer by source, for plans with the network; quoted parts as made in China, by others, or elsewhere."""
+    """MWh of every layer by source, for plans with the network; what is as quoted by place and owner."""
     problem = c.problem
     if problem.case.sourcing.mode == "none":
         return ()

@@ -25,7 +25,7 @@ from planner.policy import (
 )
 from planner.present import discount
 from planner.problem import FloatArray, Offer, Period, Problem
-from planner.units import KWH_PER_MWH, MONTHS_PER_YEAR, USD_PER_MUSD, year_of
+from planner.units import KWH_PER_MWH, USD_PER_MUSD, year_of
 
 CHINA = "China"
 #: What is replaced: made in China by its firms, made elsewhere by Chinese firms, or made in China by others.
@@ -177,7 +177,9 @@ class Network:
     @cached_property
     def amount_per_mwh(self) -> FloatArray:
         """Tonnes (1,000 m2) of the node's goods per usable MWh, shape (choices,)."""
-        per_kwh = {(r.chemistry, r.layer): r.amount_per_kwh for r in self.problem.tables.materials}
+        per_kwh: dict[tuple[str, str], float] = {
+            (r.chemistry, r.layer): r.amount_per_kwh for r in self.problem.tables.materials
+        }
         return np.array([per_kwh[self.pools[c.pool].chemistry, c.layer] * self._nameplate(c) for c in self.choices])
 
     def _nameplate(self, choice: Choice) -> float:
@@ -205,7 +207,7 @@ class Network:
         return np.array([_COUNTS[c.part][1] - float(self.nodes[c.node].owner_country == CHINA) for c in self.choices])
 
     def relief(self, measure: str) -> dict[str, FloatArray]:
-        """Usable MWh of exposure that a unit of each choice takes away; one vector, or one per layer for chokepoints."""
+        """Exposed usable MWh that a unit of each choice takes away; one vector, or one per layer for chokepoints."""
         less = self.owned_less if measure.endswith("_ownership") else self.made_less
         kind = measure.removesuffix("_ownership")
         if kind == "chokepoint":
@@ -213,10 +215,10 @@ class Network:
             return {layer: less * np.array([float(c.layer == layer) for c in self.choices]) for layer in layers}
         if kind != "value":
             return {measure: np.zeros(len(self.choices))}
-        weights = {(r.chemistry, r.layer): r.weight_frac for r in self.problem.tables.layer_weights}
-        return {
-            measure: less * np.array([weights[self.pools[c.pool].chemistry, c.layer] for c in self.choices])
+        weights: dict[tuple[str, str], float] = {
+            (r.chemistry, r.layer): r.weight_frac for r in self.problem.tables.layer_weights
         }
+        return {measure: less * np.array([weights[self.pools[c.pool].chemistry, c.layer] for c in self.choices])}
 
     @cached_property
     def assistance_mwh(self) -> FloatArray:
@@ -227,7 +229,7 @@ class Network:
             traced_weight(self.problem, self.problem.offers[self.pools[c.pool].offers[0]], c.layer) * self._nameplate(c)
             for c in self.choices
         ]
-        return self.owned_less * np.array(weight)
+        return np.asarray(self.owned_less * np.array(weight))
 
     def replaceable(self, choice: Choice) -> list[tuple[int, float]]:
         """(offer, usable MWh per container) that a choice of this kind can replace at most."""
@@ -240,13 +242,16 @@ class Network:
     def proofs(self) -> Iterable[tuple[BanRow, int, int]]:
         """(ban, pool, period) of what may be bought only because its sourcing proves it clean."""
         for k, p in sorted(self.delivers):
-            for ban in bans_proven_by(self.problem, self.problem.offers[self.pools[k].offers[0]], self.problem.periods[p]):
+            for ban in bans_proven_by(
+                self.problem, self.problem.offers[self.pools[k].offers[0]], self.problem.periods[p]
+            ):
                 yield ban, k, p
 
 
 def _pools(problem: Problem, used: Sequence[int]) -> tuple[Pool, ...]:
-    """Group the offers whose makers choose; by single offer's shares too where a rule asks for each delivery's content."""
+    """Offers whose makers choose, those together that no rule can tell apart."""
     alone = any(b.proof_layers and b.buyer == problem.case.buyer for b in problem.tables.bans)
+    by_period = any(limit.per_period for limit in problem.case.exposure_limits.values())
     groups: dict[tuple[object, ...], list[int]] = {}
     figures: dict[tuple[object, ...], tuple[dict[str, tuple[str, ...]], dict[str, float], float]] = {}
     for o in used:
@@ -257,10 +262,15 @@ def _pools(problem: Problem, used: Sequence[int]) -> tuple[Pool, ...]:
         change = {r.layer: r.change_usd_per_kwh for r in problem.tables.offer_sourcing if r.offer == offer.offer}
         ratio = round(offer.energy_nameplate_dc_mwh / offer.energy_usable_ac_mwh, 3)
         key = (
-            offer.chemistry, tuple(sorted(accepted.items())), tuple(sorted(change.items())), ratio, offer.design_life_yr,
-            effective_control(problem, offer), offer.offer if alone else "",
+            offer.chemistry,
+            tuple(sorted(accepted.items())),
+            tuple(sorted(change.items())),
+            ratio,
+            offer.design_life_yr if by_period else 0.0,
+            effective_control(problem, offer),
+            offer.offer if alone else "",
             _listed(offer) if problem.case.sourcing.traced else (),
-        )  # fmt: skip
+        )
         groups.setdefault(key, []).append(o)
         figures[key] = (accepted, change, ratio)
     return tuple(

@@ -61,7 +61,7 @@ def exposure_limit(m: pyo.ConcreteModel, c: Coefficients) -> None:
 def _standing_relief(
     m: pyo.ConcreteModel, c: Coefficients, relief: FloatArray | None, p: int | None
 ) -> list[tuple[float, object]]:
-    """Negative terms of the choices made for what stands in a period, or for all of it; pools share one life."""
+    """Negative terms of the choices made for what stands in a period, or for all of it; a pool shares one life."""
     if relief is None:
         return []
     alive = {(o, q): c.alive[i] for i, (o, q) in enumerate(c.pairs)}

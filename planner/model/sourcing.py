@@ -36,7 +36,9 @@ def _grouped(c: Coefficients) -> Iterator[tuple[Choice, list[Choice]]]:
         yield members[0], members
 
 
-def _bought(m: pyo.ConcreteModel, c: Coefficients, k: int, p: int, state: str, per_container: dict[int, float]) -> list[Term]:
+def _bought(
+    m: pyo.ConcreteModel, c: Coefficients, k: int, p: int, state: str, per_container: dict[int, float]
+) -> list[Term]:
     """Containers of a pool in a period (in one credit state, if one is named), each times a factor of its offer."""
     offers, label = c.problem.offers, c.problem.periods[p].label
     terms: list[Term] = []
@@ -131,7 +133,9 @@ def proven_content(m: pyo.ConcreteModel, c: Coefficients) -> None:
         <= proof_frac[ban] sum_{layers} weight[layer] usable_mwh[o] containers[o,p]
     """
     offers = c.problem.offers
-    weights = {(r.chemistry, r.layer): r.weight_frac for r in c.problem.tables.layer_weights}
+    weights: dict[tuple[str, str], float] = {
+        (r.chemistry, r.layer): r.weight_frac for r in c.problem.tables.layer_weights
+    }
     m.proven_content = pyo.Constraint(pyo.Any)
     for ban, k, p in c.network.proofs():
         pool = c.network.pools[k]

@@ -11,8 +11,8 @@ from planner.verify.governance import check_critical_path, check_shares
 from planner.verify.ledger import check_cost
 from planner.verify.lookup import Book
 from planner.verify.reliability import Outages, check_outages, check_ride_through
-from planner.verify.sourced import check_sourcing, read_taken
 from planner.verify.rules import check_mandate, check_purchase, check_retirements, check_served, note_oddities
+from planner.verify.sourced import check_sourcing, read_taken
 from planner.verify.tally import TOLERANCE, Tally
 from planner.verify.windows import check_replay
 from planner.verify.zones import check_strict, check_zones

@@ -250,9 +250,7 @@ def exposure(
     return max(sums.values(), default=0.0) / required_mwh if required_mwh > 0.0 else 0.0
 
 
-def check_exposure(
-    fleet: Fleet, plan: Plan, required_mwh: float, tally: Tally, taken: Sequence[Taken] = ()
-) -> None:
+def check_exposure(fleet: Fleet, plan: Plan, required_mwh: float, tally: Tally, taken: Sequence[Taken] = ()) -> None:
     """Compare the exposure measures with the claims and the limits."""
     tally.hold("exposure", "exposure_limit")
     for measure in MEASURES:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.catalogue import BanRow, MaterialRow, SourceNodeRow
+from planner.catalogue import BanRow, Chemistry, MaterialRow, SourceNodeRow
 from planner.problem import Offer, Problem
 from planner.results import Plan, Replacement
 from planner.units import year_of
@@ -27,14 +27,14 @@ ELSEWHERE = "elsewhere"
 
 @dataclass(frozen=True)
 class Taken:
-    """A replacement that names things the tables know: period index, offer indices, node, and by how much less counts."""
+    """A replacement whose names the tables know, with indices, MWh, and by how much less of it counts as Chinese."""
 
     row: Replacement
     p: int
     offers: tuple[int, ...]
     node: SourceNodeRow
     material: MaterialRow
-    chemistry: str
+    chemistry: Chemistry
     mwh: float
     made_less: float
     owned_less: float
