@@ -14,6 +14,7 @@ from markupsafe import Markup
 from planner.report import wording
 from planner.report.captions import captions
 from planner.report.pack import ROW_COLUMNS, Pack
+from planner.report.sankey import sankey
 from planner.results import Plan
 
 SCRIPTS = ("base.js", "charts.js", "site.js", "tables.js", "explorer.js", "start.js")
@@ -54,6 +55,7 @@ def page_html(pack: Pack) -> str:
         rows=len(pack.rows),
         status=wording.STATUS[pack.plan.status],
         captions=captions(pack),
+        chain=sankey(pack.plan.sourced_layers),
         policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
         " img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(_asset("page.css")),
@@ -81,7 +83,7 @@ def _json(data: Any) -> str:
 def _data(pack: Pack) -> dict[str, Any]:
     """What the scripts draw: texts made harmless here, so that no script need think of it."""
     data = {
-        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders"}),
+        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders", "sourcing", "sourced_layers"}),
         "rows": _coded(pack.rows),
         "front": _front(pack),
         "chemistry": {k: {"name": n, "colour": c} for k, (n, c) in wording.CHEMISTRY.items()},
