@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from planner.catalogue import BanRow, LayerWeightRow, MaterialRow, OfferSourcingRow, SourceNodeRow, SourceOutputRow
+from planner.frontier.nodeworth import layers_left, node_worths
 from planner.pipeline import plan
 from planner.problem import Component, Flag, LayerShare, Problem
 from planner.results import Plan
@@ -436,3 +437,24 @@ def test_traced_material_assistance(unit: str) -> None:
     assert found.cost_musd > easy + 1e-3
     without = cost(of_case(traced, "sourcing.mode", "table"))
     assert found.cost_musd < without - 1e-3
+
+
+def test_worth_of_a_tonne_is_a_floor() -> None:
+    """Ten more tonnes save at least ten times what one is said to be worth, and exactly that while orders stay."""
+    problem = alone(0.4, network(DEAR, [0.03, 0.03, 0.03, 0.05, 0.01, 0.09, 0.02]))
+    found = plan(problem, gap_frac=0.0)
+    dear = [r for r in node_worths(problem, "value", found) if r.worth_usd_per_unit > 0]
+    assert dear
+    best = dear[0]
+    assert best.taken == pytest.approx(best.limit, rel=1e-6)
+    factor = 1.0 + 0.1 / best.limit
+    more = tuple(
+        r.model_copy(update={"capacity": r.capacity * factor}) if r.node == best.node else r
+        for r in problem.tables.source_output
+    )
+    others = [r for r in dear if r.node == best.node]
+    after = cost(tables(problem, source_output=more))
+    saved = sum(r.worth_usd_per_unit * 0.1 * r.limit / best.limit for r in others) / 1e6
+    assert found.cost_musd - after >= saved * (1 - 1e-3) - 1e-7
+    left = layers_left(problem, "value", found)
+    assert {r.layer for r in left} <= set(LAYERS)
