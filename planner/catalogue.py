@@ -23,7 +23,7 @@ Chemistry = Literal[
 #: Entity flags of an offer; the cut-offs are set by the futures of a case, not by the tables.
 FlagName = Literal[
     "pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control", "service_provider",
-    "cut_off_ordered", "cut_off_delivered",
+    "cut_off_ordered", "cut_off_delivered", "cut_off_layer_ordered", "cut_off_layer_delivered",
 ]  # fmt: skip
 Kind = Literal["storage", "generator", "firm_contract"]
 Evidence = Literal["none", "unit_test", "lsft"]
@@ -327,7 +327,8 @@ class BanRow(Row):
     ``licensor_country``: the technology is licensed from there.
 
     With the sourcing network on, a ``flag`` that is only disputed counts as no where the buyer's own sourcing
-    keeps the China share of ``proof_layers`` (``;``), by value, at ``proof_frac`` or below.
+    keeps the China share of ``proof_layers`` (``;``), by value, at ``proof_frac`` or below; a layer cut off is passed
+    in the same way.
     """
 
     table: ClassVar[str] = "bans"

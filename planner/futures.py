@@ -248,28 +248,38 @@ class Future:
             layers = {layer for rows in book.values() for layer in rows.layers}
             self._known(f"cutoffs.{name}.goods", (cut.goods,), layers | set(fields))
         clock = "order" if cut.clock == "ordered" else "delivery"
+        # where sources are chosen, an offer still comes if nothing of the layer is made in China any more
+        proven = self.case.sourcing.mode == "free" and cut.goods not in fields
+        flag, words = (f"layer-{clock}", cut.goods) if proven else (clock, "")
         for rows in book.values():
             if rows.head is not None and _stops(cut, rows):
                 way = {"shipped": ("shipping_months", "commissioning_months"), "delivered": ("commissioning_months",)}
                 months = [rows.values[m].value for m in way.get(cut.clock, ()) if m in rows.values]
-                _flag(rows, cut, cut.since + int(sum(months)), name)
+                _flag(rows, cut, cut.since + int(sum(months)), name, flag)
         # one ban per clock, in force from the earliest cut; the date of each offer stands in its flag
         bans = cast("Iterable[BanRow]", self.tables["bans"].values())
-        earlier = [b.since for b in bans if b.ban == f"cut-off-{clock}" and b.buyer == self.case.buyer]
+        same = [b for b in bans if b.ban == f"cut-off-{flag}" and b.buyer == self.case.buyer]
+        layers_cut = dict.fromkeys([*(n for b in same for n in b.proof_layers.split(";")), words])
+        since = min([cut.since, *(b.since for b in same)])
         ban = BanRow(
-            ban=f"cut-off-{clock}", buyer=self.case.buyer, flag=_FLAGS[clock], since=min([cut.since, *earlier]),
-            clock=clock, unit="month", date="future", source=f"future {name}: {cut.source}"[:400],
-            confidence=cut.confidence, note=cut.note,
+            ban=f"cut-off-{flag}", buyer=self.case.buyer, flag=_FLAGS[flag], since=since, clock=clock,
+            proof_layers=";".join(layers_cut), unit="month", date="future",
+            source=f"future {name}: {cut.source}"[:400], confidence=cut.confidence, note=cut.note,
         )  # fmt: skip
         self._put("bans", ban)
 
 
-_FLAGS: dict[str, Any] = {"order": "cut_off_ordered", "delivery": "cut_off_delivered"}
+_FLAGS: dict[str, Any] = {
+    "order": "cut_off_ordered",
+    "delivery": "cut_off_delivered",
+    "layer-order": "cut_off_layer_ordered",
+    "layer-delivery": "cut_off_layer_delivered",
+}
 
 
-def _flag(rows: OfferRows, cut: CutOff, since: int, name: str) -> None:
+def _flag(rows: OfferRows, cut: CutOff, since: int, name: str, which: str) -> None:
     """Date the flag of an offer; of two cut-offs the earlier counts."""
-    flag = _FLAGS["order" if cut.clock == "ordered" else "delivery"]
+    flag = _FLAGS[which]
     old = rows.flags.get(flag)
     if old is not None and old.since is not None and old.since <= since:
         return

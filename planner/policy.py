@@ -13,6 +13,8 @@ MATERIAL_ASSISTANCE_FROM = parse_month("2026-01")
 CONTINUITY_MONTHS = 48
 CONTROL_YEARS = 2.0
 STATES = ("none", "base", "bonus")
+#: Flags of a layer that stops coming from China: an offer may do without it.
+CUT_LAYERS = ("cut_off_layer_ordered", "cut_off_layer_delivered")
 #: The listed component whose materials can be traced, and the layers that it is made of.
 CELLS = "cells"
 CELL_LAYERS = ("mining", "refining", "cathode", "anode", "electrolyte", "separator", "cell")
@@ -185,13 +187,16 @@ def bans_proven_by(problem: Problem, offer: Offer, period: Period) -> Iterable[B
 
 
 def _open_to_proof(problem: Problem, offer: Offer, ban: BanRow) -> bool:
-    """Whether a doubt about an offer can be settled by where its materials come from."""
+    """Whether where its materials come from can settle a doubt about an offer, or lead it past a cut-off."""
     if not ban.proof_layers or ban.flag is None or problem.case.sourcing.mode != "free":
         return False
     flag = offer.flags.get(ban.flag)
-    doubtful = flag is not None and flag.status == "disputed" and offer.licensor_country != "China"
     cell = offer.layers.get("cell")
-    return doubtful and cell is not None and cell.ownership_frac == 0 and bool(accepted_nodes(problem, offer))
+    if flag is None or cell is None or not accepted_nodes(problem, offer):
+        return False
+    if ban.flag in CUT_LAYERS:
+        return True
+    return flag.status == "disputed" and offer.licensor_country != "China" and cell.ownership_frac == 0
 
 
 def _ban_fits(problem: Problem, offer: Offer, ban: BanRow, month: int) -> bool:

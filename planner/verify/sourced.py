@@ -251,10 +251,12 @@ def open_to_proof(book: Book, offer: Offer, ban: BanRow) -> bool:
     """Whether a ban rests on a doubt about this offer that its sources can settle."""
     problem = book.problem
     flag = offer.flags.get(ban.flag or "")
-    if not ban.proof_layers or flag is None or problem.case.sourcing.mode != "free" or flag.status != "disputed":
+    if not ban.proof_layers or flag is None or problem.case.sourcing.mode != "free" or "cell" not in offer.layers:
         return False
-    if offer.licensor_country == CHINA or "cell" not in offer.layers or offer.layers["cell"].ownership_frac > 0:
-        return False
+    if not str(ban.flag).startswith("cut_off_layer"):
+        clean = offer.licensor_country != CHINA and offer.layers["cell"].ownership_frac == 0
+        if flag.status != "disputed" or not clean:
+            return False
     return any(
         n.layer in offer.layers
         and max(offer.layers[n.layer].production_frac, offer.layers[n.layer].ownership_frac) > 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from planner import finance
 from planner.inputs import InputError, load_case
 from planner.pipeline import plan
-from planner.policy import bans_on
+from planner.policy import bans_on, bans_proven_by
 from planner.problem import Problem
 from planner.results import Plan
 from planner.shipped import shipped_scenarios
@@ -204,8 +206,8 @@ def test_nodes_come_earlier_larger_and_cheaper() -> None:
     base = loaded("utility-200mw", on)
     problem = loaded(
         "utility-200mw", on,
-        future("nodes", "nodes: [mitra-muskegon-lfp], start_add_months: -12, output_scale_frac: 1.5, risk_scale_frac: 0.5,"
-                        " premium_add_usd_per_unit: -0.9"),
+        future("nodes", "nodes: [mitra-muskegon-lfp], start_add_months: -12, output_scale_frac: 1.5,"
+                        " risk_scale_frac: 0.5, premium_add_usd_per_unit: -0.9"),
     )  # fmt: skip
     before, after = (next(n for n in p.tables.source_nodes if n.node == "mitra-muskegon-lfp") for p in (base, problem))
     assert after.start == before.start - 12
@@ -243,3 +245,16 @@ def test_faults_of_the_network_come_together(tmp_path: Path) -> None:
         "new-ore layer", "new-ore feeds", "node", "lg-jf2-mi cathode", "lg-jf2-mi pack",
     }  # fmt: skip
     load_case("utility-200mw", [own])
+
+
+def test_a_layer_cut_off_can_be_led_past() -> None:
+    """With sources chosen, an offer that the cut-off of a layer stops still comes if none of the layer is Chinese."""
+    stopped = load_case("utility-200mw", scenario="cathode-control")
+    chosen = load_case("utility-200mw", ["sourcing.mode=free"], scenario="cathode-control")
+    lg, tener = (next(o for o in chosen.offers if o.offer == n) for n in ("lg-jf2-mi", "catl-tener-cn"))
+    last = chosen.periods[-1]
+    assert [b for b in bans_on(stopped, offer(stopped, "lg-jf2-mi"), stopped.periods[-1]) if "cut-off" in b]
+    assert not list(bans_on(chosen, lg, last))
+    proven = list(bans_proven_by(chosen, lg, last))
+    assert [(b.proof_layers, b.proof_frac) for b in proven] == [("cathode", 0.0)]
+    assert [b for b in bans_on(chosen, tener, last) if "cut-off" in b]
