@@ -199,7 +199,8 @@ def layers_left(problem: Problem, measure: str, plan: Plan) -> tuple[LayerLeft, 
             if layer not in chosen:
                 stuck[layer, p] = stuck.get((layer, p), 0.0) + mwh
     for x, a, mwh in zip(desk.c.network.choices, less, least.x[desk.columns], strict=True):
-        left[x.layer, x.period] -= a * mwh
+        if (x.layer, x.period) in left:
+            left[x.layer, x.period] -= a * mwh
     return tuple(
         LayerLeft(
             layer=layer, period=problem.periods[p].label, left_mwh=max(0.0, mwh),
