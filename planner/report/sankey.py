@@ -16,8 +16,10 @@ ORDER = (
     "control_software",
 )  # fmt: skip
 WIDTH, BAR = 960.0, 14.0
-_COLUMNS = (150.0, 470.0, 820.0)
+_COLUMNS = (205.0, 490.0, 830.0)
 _HEIGHT, _GAP, _TOP = 560.0, 7.0, 24.0
+#: Height of a line of words.
+_LINE = 14.0
 #: Ribbons thinner than this (in units of the picture) are left out.
 _THIN = 0.05
 
@@ -33,6 +35,7 @@ class Bar:
     energy_mwh: float
     colour: str
     text_x: float
+    text_y: float
     anchor: str
 
 
@@ -97,7 +100,7 @@ def sankey(rows: Sequence[LayerSource]) -> Picture | None:
     ribbons = [*_first(first, countries, layers, left, middle, scale)]
     ribbons += _second(second, countries, layers, sorted(periods), middle, right, scale)
     bars = [*left.values(), *middle.values(), *right.values()]
-    height = max(b.y + b.height for b in bars) + 10.0
+    height = max(max(b.y + b.height, b.text_y) for b in bars) + 10.0
     return Picture(WIDTH, height, tuple(bars), tuple(ribbons))
 
 
@@ -114,14 +117,15 @@ def _colour(country: str) -> str:
 
 def _column(number: int, names: Sequence[str], sums: Mapping[str, float], scale: float) -> dict[str, Bar]:
     """Bars of one column from the top down."""
-    bars, y = {}, _TOP
+    bars, y, last = {}, _TOP, 0.0
     x = _COLUMNS[number]
     for name in names:
         height = sums[name] * scale
         text_x, anchor = ((x - 8, "end"), (x + BAR + 8, "start"), (x + BAR + 8, "start"))[number]
         label = period(name) if number == 2 else name.replace("_", " ")
         colour = _colour(name) if number == 0 else "#777d86"
-        bars[name] = Bar(x, y, height, label, sums[name], colour, text_x, anchor)
+        last = max(last + _LINE, y + height / 2 + 4)  # words of thin bars must not lie on each other
+        bars[name] = Bar(x, y, height, label, sums[name], colour, text_x, last, anchor)
         y += height + _GAP
     return bars
 
