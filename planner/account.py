@@ -79,7 +79,8 @@ def exposure_frac(c: Coefficients, d: Decision) -> dict[str, float]:
     for m in MEASURES:
         less = relief_vectors(c, m)
         sums = {
-            name: float(share @ bought) - (float(less[name] @ d.sourced_mwh) if name in less else 0.0)
+            name: float(share @ bought)
+            - (float(less[name] @ d.sourced_mwh) if name in less and d.sourced_mwh.size else 0.0)
             for name, share in share_vectors(c, m).items()
         }
         found[m] = max(sums.values())

@@ -38,7 +38,7 @@ class Decision:
     pools
         Containers by credit state of each delivery, where ``credits.unit`` is pools; else None.
     sourced_mwh
-        Size of every choice of the sourcing network, in the order of ``Network.choices``.
+        Size of every choice of the sourcing network, in the order of ``Network.choices``; empty where all is as quoted.
     """
 
     containers: IntArray

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from planner.catalogue import BanRow, SourceNodeRow
+from planner.explain.orders import complete
 from planner.frontier.nodeworth import layers_left, node_worths
 from planner.pipeline import plan
 from planner.problem import Component, Flag, Problem
@@ -399,3 +400,36 @@ def test_worth_of_a_tonne_is_a_floor() -> None:
     assert found.cost_musd - after >= saved * (1 - 1e-3) - 1e-7
     left = layers_left(problem, "value", found)
     assert {r.layer for r in left} <= set(LAYERS)
+
+
+def test_a_limit_per_period_counts_what_stands() -> None:
+    """Sources of one delivery lighten every period in which it stands; the verifier agrees."""
+    problem = alone(0.4)
+    limit = LIMIT.model_copy(update={"max_frac": 0.3, "per_period": True})
+    found = plan(of_case(problem, "exposure_limits", {"value": limit}), gap_frac=0.0)
+    assert found.verification is not None
+    assert found.verification.passed, found.verification.errors
+    assert found.sourcing
+    looser = plan(
+        of_case(problem, "exposure_limits", {"value": limit.model_copy(update={"max_frac": 0.35})}), gap_frac=0.0
+    )
+    assert looser.cost_musd <= found.cost_musd + 1e-6
+
+
+def test_given_orders_are_stated_with_the_makers_own_sources() -> None:
+    """Orders without a search have no chosen sources, and then cost and expose what they do without the network."""
+    problem = alone(9.0)
+    counts = {(o.offer, o.period): o.containers for o in plan(problem, gap_frac=0.0).orders}
+    free, plain = (complete(p, counts) for p in (problem, of_case(problem, "sourcing.mode", "none")))
+    assert free.cost_musd == pytest.approx(plain.cost_musd)
+    assert free.exposure_frac == pytest.approx(plain.exposure_frac)
+    assert not free.sourcing
+
+
+def test_domestic_content_looks_at_the_cell_and_later_only() -> None:
+    """No source before the cell moves domestic content."""
+    problem = alone(0.4)
+    found = plan(problem, gap_frac=0.0)
+    counts = {(o.offer, o.period): o.containers for o in found.orders}
+    assert found.sourcing
+    assert complete(problem, counts).domestic_content_frac == pytest.approx(found.domestic_content_frac)
