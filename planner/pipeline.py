@@ -190,7 +190,25 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
         f"Before each outage the fleet holds {reliability.reserve_frac:.0%} of its usable energy; it is not recharged.",
         "On-site PV serves load directly; charging from it during an outage is not counted.",
         *_credit_reading(problem),
+        *_sourcing_reading(problem),
         *problem.notes,
+    )
+
+
+def _sourcing_reading(problem: Problem) -> tuple[str, ...]:
+    """How sources before the cell were chosen, and what their premiums leave out."""
+    if problem.case.sourcing.mode != "free":
+        return ()
+    how = (
+        "followed to the mine, by value"
+        if problem.case.sourcing.traced
+        else "not followed: the maker of the cells counts"
+    )
+    return (
+        "Sources before the cell are chosen where the maker accepts it; what is not chosen stays as the tables say.",
+        "What a node gives is weighted with the probability that it is there; premiums are paid at delivery and earn no"
+        " tax credit.",
+        f"For material assistance the materials of the cells are {how}.",
     )
 
 

@@ -47,6 +47,12 @@ def part_frac(offer: Offer, layer: str, part: str) -> float:
     return {"made": both, "owned": share.ownership_frac - both, "hosted": share.production_frac - both}[part]
 
 
+def china_made_frac(offer: Offer, layer: str) -> float:
+    """Share of a layer that is made in China; 0 for a layer that the offer does not have."""
+    share = offer.layers.get(layer)
+    return 0.0 if share is None else share.production_frac
+
+
 @dataclass(frozen=True)
 class Pool:
     """Storage offers that the network cannot tell apart.

@@ -9,7 +9,7 @@ import pyomo.environ as pyo
 from planner.model.coefficients import Coefficients
 from planner.model.row import family, linear
 from planner.policy import names_of
-from planner.sourcing import LITHIUM, ORE, POWDER, Choice
+from planner.sourcing import LITHIUM, ORE, POWDER, Choice, china_made_frac
 
 Term = tuple[float, object]
 #: Rows in thousands of tonnes and of MWh stay near 1.
@@ -119,7 +119,7 @@ def lithium_is_used(m: pyo.ConcreteModel, c: Coefficients) -> None:
             rows.setdefault(key, []).append((1.0 if x.layer == LITHIUM else -less, m.sourced_mwh[x.key]))
     for (k, p, q), terms in rows.items():
         per = {
-            o: -(1.0 - offers[o].layers[POWDER].production_frac) * offers[o].energy_usable_ac_mwh
+            o: -(1.0 - china_made_frac(offers[o], POWDER)) * offers[o].energy_usable_ac_mwh
             for o in c.network.pools[k].offers
         }
         m.lithium_is_used[k, c.problem.periods[p].label, q] = linear([*terms, *_bought(m, c, k, p, q, per)]) <= 0

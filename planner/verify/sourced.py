@@ -242,7 +242,7 @@ def _check_chain(fleet: Fleet, plan: Plan, taken: Sequence[Taken], tally: Tally)
         have = powder[offers, p, state]
         for o in offers:
             offer = fleet.problem.offers[o]
-            free = 1.0 - offer.layers["cathode"].production_frac
+            free = 1.0 - (offer.layers["cathode"].production_frac if "cathode" in offer.layers else 0.0)
             have += free * offer.energy_usable_ac_mwh * _in_state(fleet, plan, o, p, state)
         tally.at_most("sourcing_chain", mwh, have, "lithium without a cathode plant outside China", max(1.0, have))
 
