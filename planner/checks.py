@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from planner import yard
 from planner.case import LOST_TOGETHER
-from planner.exposure import exposure_share
+from planner.exposure import least_share
 from planner.outages import requirement, safe_availability, start_delay, window_steps
 from planner.periods import energisation_series, step_value
 from planner.policy import domestic_content, flag_binds
@@ -272,7 +272,7 @@ def _exposure(bounds: _Bounds) -> Iterator[Impossible]:
     for measure, limit in problem.case.exposure_limits.items():
         if measure.startswith("chokepoint"):
             continue
-        least = min(exposure_share(problem, o, measure) for o in storage) * least_mwh / required
+        least = min(least_share(problem, o, measure) for o in storage) * least_mwh / required
         if least > limit.max_frac + TOLERANCE:
             text = f"every plan has at least {least:.3f}; the limit is {limit.max_frac:g}"
             yield Impossible(f"exposure_limits.{measure}", text)

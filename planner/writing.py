@@ -25,12 +25,14 @@ from planner.faults import Fault, InputError
 from planner.problem import Problem
 from planner.results import (
     EntityFlag,
+    LayerSource,
     Margin,
     Order,
     Placement,
     Plan,
     PoolShare,
     Record,
+    Replacement,
     Retirement,
     RulePrice,
     WaterfallStep,
@@ -74,6 +76,8 @@ def tables_of(plan: Plan, problem: Problem) -> dict[str, Table]:
         "rule_prices": table_of_records(RulePrice, plan.rule_prices),
         "entities": table_of_records(EntityFlag, plan.entities),
         "credit_pools": table_of_records(PoolShare, plan.credit_pools),
+        "sourcing": table_of_records(Replacement, plan.sourcing),
+        "sourced_layers": table_of_records(LayerSource, plan.sourced_layers),
         "energisation_steps": _steps(plan),
         "retirements": table_of_records(Retirement, plan.retirements),
         "cost_breakdown": Table({"item": str, "cost_musd": float}, tuple(plan.cost_breakdown_musd.items())),

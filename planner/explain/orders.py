@@ -93,7 +93,7 @@ def _tier(problem: Problem, o: int, count: int) -> int:
 
 
 def _states(c: Coefficients, containers: np.ndarray) -> dict[int, CreditState]:
-    """Best credit that the content ratios of each phase allow."""
+    """Best credit that the content ratios of each phase allow, with the makers' own sources."""
     problem = c.problem
     storage = np.array([o.is_storage for o in problem.offers])
     weight = containers * (c.nameplate_mwh * storage)[:, None]

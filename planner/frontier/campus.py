@@ -16,7 +16,7 @@ from planner.case import ExposureLimit
 from planner.frontier.bench import Rows, TwoObjectives
 from planner.lazy import OutageRows, without_site
 from planner.model.coefficients import Coefficients
-from planner.model.exposure import share_vectors
+from planner.model.exposure import relief_vectors, share_vectors
 from planner.model.reliability import RowKey
 from planner.problem import FloatArray, Problem
 from planner.search import Search
@@ -127,10 +127,14 @@ def exposure_vectors(search: Search, measure: str) -> list[FloatArray]:
     """Exposure per unit of each column; one vector per layer for the chokepoint."""
     found = []
     at = search.columns.containers
-    for share in share_vectors(search.c, measure).values():
+    relief = relief_vectors(search.c, measure)
+    choices = np.array([search.compiled.index(search.model.sourced_mwh[x.key]) for x in search.c.network.choices], int)
+    for name, share in share_vectors(search.c, measure).items():
         vector = np.zeros(len(search.compiled.cost))
         values = share[search.c.pair_offer]
         vector[at[at >= 0]] = values[at >= 0]
+        if name in relief and choices.size:
+            vector[choices] = -relief[name]
         if vector.any() or not measure.startswith("chokepoint"):
             found.append(vector)
     return found or [np.zeros(len(search.compiled.cost))]

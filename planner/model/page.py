@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyomo.environ as pyo
@@ -34,6 +35,8 @@ SWITCHED_ON = (
     " {offer: hithium-6250-tx, delivery: 2028-01, containers: 9},"
     " {offer: peak-nfpp-us, delivery: 2029-01, containers: 9}]}",
 )
+#: A small case with the sourcing network on.
+NETWORK_CASE, NETWORK_ON = "defence-50mw", ("sourcing.mode=free",)
 _READABLE_TERMS = 6
 
 _HEAD = f"""# Formulation
@@ -48,6 +51,8 @@ from `cases/{LARGE_CASE}.yaml` with some rules switched on:
 
 {chr(10).join(f"- `{text}`" for text in SWITCHED_ON)}
 
+Rows of the sourcing network are from `cases/{NETWORK_CASE}.yaml` with `{NETWORK_ON[0]}`.
+
 Rows are scaled for the solver, so their numbers may be a multiple of the formula's; long rows are cut.
 
 | index | meaning |
@@ -60,6 +65,8 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `f` | factory of cells or of assembly |
 | `z`, `j`, `a` | zone, its barrier and setback option, fire class (chemistry and test evidence) |
 | `g` | cohort: deliveries of an offer that stand together, so that one placement serves them |
+| `g`, `layer`, `n`, `r` | in the sourcing network: pool of like offers, supply-chain layer, source node, refinery |
+| `part` | what is replaced: `made` in China by its firms, `owned` by them elsewhere, `hosted` there for others |
 | `k` | count vector: how many steps of each segment of an outage window |
 
 | variable | domain | meaning |
@@ -75,6 +82,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `present[z,a]` | 0 or 1 | a fire class stands in a zone |
 | `energised[p]` | 0 or 1 | some load is on in a period in which none need be |
 | `counted[s]` | 0 or 1 | the supplier of storage counts towards the least number |
+| `sourced_mwh[g,p,q,layer,part,n,r]` | at least 0 | MWh whose layer comes from a node in place of Chinese goods |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
 """
@@ -82,11 +90,15 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 
 def text() -> str:
     """Return the whole page, as it should stand in ``docs/formulation.md``."""
-    small, large = _model("tiny"), _model(LARGE_CASE, *SWITCHED_ON)
+    models = (
+        (_model("tiny"), "tiny"),
+        (_model(LARGE_CASE, *SWITCHED_ON), LARGE_CASE),
+        (_model(NETWORK_CASE, *NETWORK_ON), NETWORK_CASE),
+    )
     objective = inspect.cleandoc(cost_musd.__doc__ or "")
     sentence, _, formula = objective.partition("\n\n")
     parts = [_HEAD, f"## Objective\n\n{sentence}\n\n```text\n{textwrap.dedent(formula)}\n```\n"]
-    parts += [_section(member, small, large) for member in FAMILIES]
+    parts += [_section(member, models) for member in FAMILIES]
     return "\n".join(parts)
 
 
@@ -95,14 +107,14 @@ def _model(name: str, *overrides: str) -> pyo.ConcreteModel:
     return assemble(coefficients, seed_rows(coefficients))
 
 
-def _section(member: RowFamily, small: pyo.ConcreteModel, large: pyo.ConcreteModel) -> str:
+def _section(member: RowFamily, models: Sequence[tuple[pyo.ConcreteModel, str]]) -> str:
     """Heading, sentence, formula and one row of a family."""
     sentence, formula, *rest = inspect.cleandoc(member.formula).split("\n\n")
     rule = f"Rule `{member.rule}`: {RULES[member.rule]}." if member.rule else "Logic of the model; it cannot give."
     lines = [f"## {member.name}", "", _one_line(sentence), rule, "", "```text", textwrap.dedent(formula), "```"]
     for paragraph in rest:
         lines += ["", _one_line(paragraph)]
-    for model, where in ((small, "tiny"), (large, LARGE_CASE)):
+    for model, where in models:
         row = _row(model, member.name)
         if row:
             return "\n".join([*lines, "", f"From `{where}`:", "", "```text", row, "```", ""])

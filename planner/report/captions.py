@@ -28,6 +28,7 @@ def captions(pack: Pack) -> dict[str, str]:
         "content": _content(dossier),
         "tariffs": _tariffs(dossier),
         "exposure": _exposure(plan, dossier),
+        "chain": _chain(plan),
         "countries": "Who holds each role for the storage bought, by usable energy.",
         "front": _front(pack),
     }
@@ -130,6 +131,18 @@ def _exposure(plan: Plan, dossier: Dossier) -> str:
     text = "China's part of each layer, by origin of the goods, per unit of the required energy"
     text += " (a fleet larger than the requirement can exceed 1)."
     return text if value is None else f"{text} Over all layers by value: {number(value, 3)}."
+
+
+def _chain(plan: Plan) -> str:
+    if not plan.sourced_layers:
+        return ""
+    taken = sum(r.cost_musd for r in plan.sourcing)
+    text = "Every layer of the storage bought, from the country of its source to the delivery period, in usable MWh:"
+    text += " each layer is as thick as the storage itself. Elsewhere is what the makers buy outside China already."
+    if not plan.sourcing:
+        return f"{text} Nothing is replaced: the makers' own sources stand."
+    nodes = len({r.node for r in plan.sourcing})
+    return f"{text} Goods of {number(nodes)} named sources replace Chinese ones, for {number(taken, 1)} million USD."
 
 
 def _front(pack: Pack) -> str:

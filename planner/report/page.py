@@ -16,6 +16,7 @@ from planner.report.captions import captions
 from planner.report.frontview import FrontView, cutoff_words, front_view
 from planner.report.pack import ROW_COLUMNS, Pack
 from planner.report.questions import answers, explain_command
+from planner.report.sankey import sankey
 from planner.report.why import PRICE_STEPS, Why, doubts, why_of
 from planner.results import Plan
 
@@ -74,6 +75,7 @@ def page_html(pack: Pack) -> str:
         rows=len(pack.rows),
         status=wording.STATUS[pack.plan.status],
         captions=captions(pack),
+        chain=sankey(pack.plan.sourced_layers),
         policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
         " img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(_asset("page.css")),
@@ -101,7 +103,7 @@ def _json(data: Any) -> str:
 def _data(pack: Pack, why: Why | None, view: FrontView | None) -> dict[str, Any]:
     """What the scripts draw: texts made harmless here, so that no script need think of it."""
     data = {
-        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders"}),
+        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders", "sourcing", "sourced_layers"}),
         "rows": _coded(pack.rows),
         "front": _front(pack, view),
         "why": None if why is None else _why(why),

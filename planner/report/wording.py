@@ -62,6 +62,7 @@ COST = {
     "residual_value": "Residual value",
     "tax_credit": "Tax credit",
     "delay": "Load that comes late",
+    "sourcing": "Sources outside China",
 }
 CONTINGENCY = {
     "none": "Nothing lost",

@@ -14,9 +14,13 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.repn import generate_standard_repn
 
+from planner.catalogue import BanRow
 from planner.model.build import FAMILIES, build_model
-from planner.problem import Problem
-from tests.properties.questions import question, ramp
+from planner.model.sourcing import FAMILIES as NETWORK
+from planner.problem import Flag, Problem
+from tests.properties.networks import network, shares, sourced
+from tests.properties.questions import STAMP, question, ramp
+from tests.properties.test_monotone import of_case, offers, tables
 
 GOLDEN = Path(__file__).with_name("rows.txt")
 #: Families with rows of several kinds: the words that pick one of each.
@@ -48,6 +52,24 @@ def golden_problem() -> Problem:
     )  # fmt: skip
 
 
+def golden_network() -> Problem:
+    """The same with a sourcing network whose proof a ban asks for, so that every row of the network is built."""
+    both = {
+        "mining": (0.31, 0.47),
+        "refining": (0.83, 0.79),
+        "cathode": (0.97, 0.97),
+        "anode": (0.71, 0.77),
+        "cell": (0.0, 0.0),
+    }
+    sizes = [0.31, 0.43, 0.37, 0.53, 0.61, 0.71, 0.47]
+    tabled = network([1.1, 1.3, 2.1, 1.7, 2.9, 1.9, 3.1], sizes)
+    problem = sourced(golden_problem(), {"Alpha": shares(**both), "Beta": shares(**both)}, tabled)
+    ban = BanRow(ban="clean cells", buyer="utility", flag="usc4865", since="2020-01", clock="order",
+                 proof_layers="cathode;anode", proof_frac=0.05, **STAMP)  # fmt: skip
+    flags = {"usc4865": Flag(status="disputed", since=None, reason="materials")}
+    return of_case(offers(tables(problem, bans=(ban,)), "Alpha", flags=flags), "policy.disputed", "refuse")
+
+
 def text_of(row: pyo.Constraint) -> str:
     """``name: 3.1 x + 2 y >= 7`` with figures to nine digits, terms by size of name."""
     repn = generate_standard_repn(row.body)
@@ -67,9 +89,10 @@ def text_of(row: pyo.Constraint) -> str:
 
 def rendered() -> dict[str, str]:
     """Text by family: the row with the most terms, of every kind where there are kinds."""
-    model = build_model(golden_problem(), rows="all")
+    plain, sourcing = build_model(golden_problem(), rows="all"), build_model(golden_network(), rows="seed")
     out = {}
     for family in FAMILIES:
+        model = sourcing if family in NETWORK else plain
         component = model.component(family.name)
         rows = [] if component is None else list(component.values())
         picked = []
@@ -118,7 +141,17 @@ def test_family_has_a_formula(family: object) -> None:
 def test_no_constraint_stands_outside_the_families() -> None:
     model = build_model(golden_problem(), rows="seed")
     names = {c.parent_component().name for c in model.component_data_objects(pyo.Constraint)}
-    assert names == {f.name for f in FAMILIES}
+    assert names == {f.name for f in FAMILIES} - {f.name for f in NETWORK}
+
+
+def test_without_the_network_nothing_of_it_is_built() -> None:
+    """The network off adds no row, no column and no term; on, it adds every family of its own."""
+    off, on = build_model(golden_problem(), rows="seed"), build_model(golden_network(), rows="seed")
+    assert not len(off.sourced_mwh)
+    assert len(on.sourced_mwh)
+    for family in NETWORK:
+        assert not len(off.component(family.name))
+        assert len(on.component(family.name))
 
 
 def test_removing_a_family_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
