@@ -63,7 +63,7 @@ def exposure_limit(m: pyo.ConcreteModel, c: Coefficients) -> None:
 def _standing_relief(
     m: pyo.ConcreteModel, c: Coefficients, relief: FloatArray | None, p: int | None
 ) -> list[tuple[float, object]]:
-    """Negative terms of the choices made for what stands in a period, or for all of it; a pool shares one life."""
+    """Negative terms in MWh of the choices for what stands in a period, or for all of it; a pool shares one life."""
     if relief is None:
         return []
     alive = {(o, q): c.alive[i] for i, (o, q) in enumerate(c.pairs)}
@@ -71,4 +71,4 @@ def _standing_relief(
     for x in c.network.choices:
         one = next(alive[o, x.period] for o in c.network.pools[x.pool].offers if (o, x.period) in alive)
         stands.append(p is None or bool(one[p]))
-    return sourcing.terms_of(m, c, -relief * np.array(stands, dtype=float))
+    return sourcing.terms_of(m, c, -relief * c.required_mwh * np.array(stands, dtype=float))
