@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyomo.environ as pyo
 from scipy.sparse import csr_array, hstack, vstack
 
 from planner.case import ExposureLimit
@@ -121,6 +122,25 @@ def prepared(
         integer, cost = np.append(integer, False), np.append(cost, 0.0)
     two = TwoObjectives(compiled, cost, exposure, offset, 0.0, integer, LazyOutages(search.outages, compiled))
     return Campus(free, measure, search, two, with_site)
+
+
+def values_by_name(search: Search, x: FloatArray) -> dict[str, float]:
+    """A solution as values by variable name, without zeros: it outlives the search and its order of columns."""
+    return {name: float(x[j]) for name, j in _names(search) if x[j] != 0.0}
+
+
+def columns_of(search: Search, values: Mapping[str, float]) -> FloatArray:
+    """Values by variable name in the columns of a search; what it does not name is zero."""
+    out = np.zeros(len(search.compiled.cost))
+    for name, j in _names(search):
+        out[j] = values.get(name, 0.0)
+    return out
+
+
+def _names(search: Search) -> list[tuple[str, int]]:
+    """Name and column of every variable that stands in a row."""
+    pairs = [(v.name, search.compiled.index(v)) for v in search.model.component_data_objects(pyo.Var)]
+    return [(name, j) for name, j in pairs if j >= 0]
 
 
 def exposure_vectors(search: Search, measure: str) -> list[FloatArray]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyomo.environ as pyo
 
-from planner.frontier.campus import Campus, Held, prepared, unlimited
+from planner.frontier.campus import Campus, Held, columns_of, prepared, unlimited, values_by_name
 from planner.frontier.engine import Engine
 from planner.frontier.front import Front, front_of
 from planner.frontier.pieces import Standing
@@ -171,13 +170,9 @@ def firm_level(search: Search, plan: Plan) -> Held:
 
 def columns_for(campus: Campus, search: Search, x: FloatArray) -> FloatArray:
     """A solution of one search in the columns of another, by name."""
-    known = {v.name: x[j] for v in search.model.component_data_objects(pyo.Var) if (j := search.compiled.index(v)) >= 0}
-    target = campus.search
     out = np.zeros(len(campus.two.compiled.cost))
-    for v in target.model.component_data_objects(pyo.Var):
-        j = target.compiled.index(v)
-        if j >= 0:
-            out[j] = known.get(v.name, 0.0)
+    found = columns_of(campus.search, values_by_name(search, x))
+    out[: len(found)] = found
     return out
 
 

@@ -11,13 +11,11 @@ from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import pyomo.environ as pyo
-
+from planner.frontier.campus import columns_of, values_by_name
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.pipeline import judged
-from planner.problem import FloatArray, Problem
+from planner.problem import Problem
 from planner.results import Plan
 from planner.search import Search, Solution
 from planner.solve import Stop
@@ -34,8 +32,8 @@ def keep_start(folder: Path, problem: Problem, search: Search, solution: Solutio
         "cost_musd": solution.cost_musd,
         "bound_musd": solution.bound_musd,
         "rows": [astuple(row) for row in solution.rows],
-        "x": _by_name(search, solution.x),
-        "relaxed_x": _by_name(search, solution.relaxed_x),
+        "x": values_by_name(search, solution.x),
+        "relaxed_x": values_by_name(search, solution.relaxed_x),
         "solver_rows": solution.solver_rows,
         "solver_columns": solution.solver_columns,
     }
@@ -58,27 +56,10 @@ def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tu
     gap = problem.case.solver.gap_frac
     search = Search(Coefficients(problem), stop, gap, problem.case.solver.seed)
     search.prepare(rows)
-    columns, relaxed = _columns(search, x), _columns(search, relaxed_x)
+    columns, relaxed = columns_of(search, x), columns_of(search, relaxed_x)
     solution = Solution(columns, cost, bound, relaxed, {}, rows, False, *size)
     return judged(search, solution, gap, audit=audit, began=began), search, solution
 
 
 def _asked(problem: Problem) -> list[str]:
     return [version("storage-portfolio-planner"), problem.input_sha256, repr(problem.case.solver)]
-
-
-def _by_name(search: Search, x: FloatArray) -> dict[str, float]:
-    return {name: float(x[j]) for name, j in _names(search) if x[j] != 0.0}
-
-
-def _columns(search: Search, values: dict[str, float]) -> FloatArray:
-    out = np.zeros(len(search.compiled.cost))
-    for name, j in _names(search):
-        out[j] = values.get(name, 0.0)
-    return out
-
-
-def _names(search: Search) -> list[tuple[str, int]]:
-    """Name and column of every variable that stands in a row."""
-    pairs = [(v.name, search.compiled.index(v)) for v in search.model.component_data_objects(pyo.Var)]
-    return [(name, j) for name, j in pairs if j >= 0]

@@ -110,10 +110,9 @@ class Walk:
         for limit, one in zip(wanted, made, strict=True):
             if one.plan is not None:
                 self.plans.append(one.plan)
-                frame = self.front.archive.frame
                 if not exactly:
-                    over = (one.plan.cost_musd - limit.attained_musd) / frame.c_length
-                    self.rounding.append((frame.inside((limit.exposure_frac, 0.0))[0], over))
+                    over = (one.plan.cost_musd - limit.attained_musd) / self.front.archive.frame.c_length
+                    self.rounding.append((self._place(limit.exposure_frac), over))
                 self.bounds.append((limit.exposure_frac, one.plan.bound_musd))
             elif one.impossible:
                 self.impossible_frac = max(self.impossible_frac, limit.exposure_frac)
@@ -144,7 +143,7 @@ class Walk:
         bound = self.front.archive.frame.inside((0.0, self.plans[0].bound_musd))[1]
         lower = lower.merged(Fact(0.0, 1.0, np.inf, np.inf, bound).curve(-2, lo, hi), -1)
         if self.impossible_frac > -np.inf:
-            e = self.front.archive.frame.inside((self.impossible_frac, 0.0))[0]
+            e = self._place(self.impossible_frac)
             lower = lower.merged(Fact(0.0, 1.0, e, _OUT_OF_REACH, np.inf).curve(-2, lo, hi), -1)
         for limit, cost in self.bounds:
             e, c = self.front.archive.frame.inside((limit, cost))
@@ -169,6 +168,10 @@ class Walk:
         area = float(hidden_area(curve, lower, top).sum())
         return min(1.0, area / (wide * high)) if wide * high > 0 else 1.0
 
+    def _place(self, exposure_frac: float) -> float:
+        """An exposure on the scale of the front."""
+        return self.front.archive.frame.inside((exposure_frac, 0.0))[0]
+
     def _few(self) -> bool:
         """Whether whole containers cost more on top of fractions than the gap of a search for the best of them."""
         over = float(np.median([r for _, r in self.rounding] or [0.0])) * self.front.archive.frame.c_length
@@ -187,7 +190,7 @@ class Walk:
         curve, lower, top = self._step()
         areas = hidden_area(curve, lower, top)
         frame = self.front.archive.frame
-        searched = [frame.inside((e, 0.0))[0] for e in self.searched]
+        searched = [self._place(e) for e in self.searched]
         found = []
         for i in np.argsort(-areas)[:count]:
             step = curve.pieces[i]
@@ -211,7 +214,7 @@ class Walk:
         step = corners[np.searchsorted(corners[:, 0], grid, side="right") - 1, 1]
         open_ = np.ones(_GRID, dtype=bool)
         for tried in self.tried:
-            open_ &= np.abs(grid - frame.inside((tried, 0.0))[0]) > each
+            open_ &= np.abs(grid - self._place(tried)) > each
         chosen: list[float] = []
         while len(chosen) < count:
             gain = np.where(open_, _taken(step, cost) * each, 0.0)
