@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from planner.report.captions import captions
+from planner.report.captions import captions, lost_words
 from planner.report.frontview import FrontView
 from planner.report.pack import Pack
 from planner.report.why import Why
@@ -84,9 +84,10 @@ def _arrival(plan: Plan) -> str:
     if not lines:
         return "Nothing is bought."
     first, last = lines[0], lines[-1]
-    text = f"The first block, {number(first.containers)} \u00d7 {first.offer}, serves from {first.start_month}"
+    name = {a.offer: a.name for a in dossier.awards}
+    text = f"The first block, {number(first.containers)} \u00d7 {name[first.offer]}, serves from {first.start_month}"
     if len(lines) > 1:
-        text += f"; the last of {number(len(lines))}, {number(last.containers)} \u00d7 {last.offer},"
+        text += f"; the last of {number(len(lines))}, {number(last.containers)} \u00d7 {name[last.offer]},"
         text += f" from {last.start_month}"
     text += "."
     zones = [f"{z.zone} ({number(z.containers)})" for z in dossier.site if z.containers]
@@ -102,7 +103,7 @@ def _proof(plan: Plan) -> str:
     if plan.reliability:
         tight = min(plan.reliability, key=lambda m: m.margin_mwh)
         loss = words(tight.contingency, CONTINGENCY)
-        loss = loss[0].lower() + loss[1:] + (f" ({tight.lost})" if tight.lost else "")
+        loss = loss[0].lower() + loss[1:] + (f" ({lost_words(plan, tight.lost)})" if tight.lost else "")
         text += f" The tightest outage comes in {period(tight.period)}, with {loss}:"
         text += f" {number(tight.margin_mwh, 1)} MWh to spare of {number(tight.required_mwh, 1)} required in"
         text += f" {number(tight.hours, 1)} h."

@@ -62,6 +62,16 @@ COST = {
     "residual_value": "Residual value",
     "tax_credit": "Tax credit",
     "delay": "Load that comes late",
+    "expected_delay": "Expected delay",
+    "delivery_damages": "Damages for late delivery",
+    "service": "Long-term service",
+    "finance_adder": "Finance adder by maturity",
+    "cancellation": "Cancellation",
+    "grant": "Grant",
+    "recapture": "Recapture of credits",
+    "depreciation": "Depreciation",
+    "income_tax": "Income tax",
+    "production_credit": "Production credit",
     "sourcing": "Sources outside China",
 }
 CONTINGENCY = {
@@ -83,6 +93,14 @@ MEASURE = {
     "cell_ownership": "cells of Chinese owners",
     "value_ownership": "all layers by value and owner",
     "chokepoint_ownership": "the most exposed layer, by owner",
+}
+PUBLIC = {
+    "duties": "duties",
+    "recapture": "credits taken back",
+    "taxes": "income tax",
+    "tax_credits": "investment credits",
+    "production_credits": "production credits to makers",
+    "grants": "grants",
 }
 CONFIDENCE = ("assumption", "memory", "low", "medium", "high")
 #: Steer the direction of text, or nothing that a reader could see.
