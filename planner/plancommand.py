@@ -99,9 +99,9 @@ class PlanWish:
             try:
                 found = solve(problem, audit=self.audit, progress=line.progress, note=line.note)
                 if self.prices and found.status in ("optimal", "gap_limit"):
-                    from planner.ruleprices import price_rules
+                    from planner.ruleprices import price_doubts
 
-                    found = price_rules(problem, found, note=line.note)
+                    found = price_doubts(problem, found, note=line.note)
                 return found
             except Infeasible:
                 line.note("infeasible: looking for the rules that clash")

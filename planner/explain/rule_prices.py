@@ -41,7 +41,28 @@ def price_rule(desk: Desk, rule: Rule, change: Change) -> RulePrice:
     low, high = max(0.0, best.lower - without.upper), max(0.0, best.upper - without.lower)
     if without is best:
         low = high = 0.0
-    if not np.isfinite(without.upper):
+    return _stated(desk, rule, change, low, high if np.isfinite(without.upper) else np.inf)
+
+
+def eased_by_dropped(desk: Desk, rule: Rule, dropped: RulePrice) -> RulePrice | None:
+    """What easing a rule saves where dropping it tells already: never more, so nothing or a tie; else None.
+
+    Parameters
+    ----------
+    desk, rule
+        As for ``price_rule``.
+    dropped
+        The price of the whole rule.
+    """
+    if dropped.verdict not in ("costs nothing", "tie") or dropped.saved_upper_musd is None:
+        return None
+    return _stated(desk, rule, "eased", 0.0, dropped.saved_upper_musd)
+
+
+def _stated(desk: Desk, rule: Rule, change: Change, low: float, high: float) -> RulePrice:
+    """Put a bracket of savings into words."""
+    best, amount = desk.best, rule.most if change == "dropped" else 1.0
+    if not np.isfinite(high):
         verdict, text = "open", "the time was too short"
     elif low > 0.0:
         verdict, text = "binds", f"saves {between(low, high)} million USD"

@@ -138,7 +138,13 @@ def _why_not(pack: Pack, why: Why | None) -> Answer:
         return Answer("why_not", question, text, "", "", explain_command(pack))
     left_out = [row for row in why.offers if not row.answer.bought]
     if not left_out:
-        text = f"Each of the {number(len(why.offers))} offers is bought; what losing one costs stands beside it."
+        text = (
+            f"Each of the {number(len(why.offers))} offers asked about so far is bought; what losing one costs stands"
+        )
+        text += " beside it."
+        if why.explanation.unfinished:
+            text += f" Still open: {number(len(why.explanation.unfinished))} questions, other offers among them."
+            return Answer("why_not", question, text, "why", "Why this, why not that", explain_command(pack))
         return Answer("why_not", question, text, "why", "Why this, why not that")
     text = f"{number(len(left_out))} of {number(len(why.offers))} offers asked about are not bought. Each has its"
     text += " reason, the cost of buying it all the same, and the price, duty, lead time or allocation that would bring"

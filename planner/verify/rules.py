@@ -205,8 +205,9 @@ def check_served(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
         tally.at_most(
             "served", value, top, f"load energised in {period.label}, MW, above what is wanted or the site allows", size
         )
-        below = f"load energised in {period.label} is {value:.6g} MW, contracted are {period.floor_mw:.6g} MW; short by"
-        tally.at_most("served", period.floor_mw - value, 0.0, below, size)
+        if value < period.floor_mw:
+            below = f"load energised in {period.label} is {value:.6g} MW, below the {period.floor_mw:.6g} MW contracted"
+            tally.fail("served", below, (period.floor_mw - value) / size)
         tally.at_most(
             "served",
             before - value,
