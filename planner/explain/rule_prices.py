@@ -15,6 +15,8 @@ from planner.rulebook import Rule, Variant, eased
 Change = Literal["dropped", "eased"]
 #: Rules that are only eased: without them there is nothing left to plan.
 _ONLY_EASED = ("reliability.service",)
+#: Eased, orders are signed and paid later too: easing can save more than dropping.
+_NOT_NESTED = ("lead_time",)
 
 
 def changes_of(rule: Rule) -> tuple[Change, ...]:
@@ -54,7 +56,9 @@ def eased_by_dropped(desk: Desk, rule: Rule, dropped: RulePrice) -> RulePrice | 
     dropped
         The price of the whole rule.
     """
-    if dropped.verdict not in ("costs nothing", "tie") or dropped.saved_upper_musd is None:
+    if rule.name in _NOT_NESTED or dropped.verdict not in ("costs nothing", "tie"):
+        return None
+    if dropped.saved_upper_musd is None:
         return None
     return _stated(desk, rule, "eased", 0.0, dropped.saved_upper_musd)
 

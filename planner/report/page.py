@@ -42,6 +42,7 @@ def environment() -> Environment:
         "number": wording.number,
         "percent": wording.percent,
         "period": wording.period,
+        "periods": wording.periods,
         "words": lambda name, table: wording.words(name, getattr(wording, table)),
         "chemistry_colour": wording.chemistry_colour,
         "origin_colour": wording.origin_colour,

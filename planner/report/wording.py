@@ -152,6 +152,11 @@ def period(label: str) -> str:
     return re.sub(r"^(\d{4})-01\.\.(\d{4})-12$", "\\1\u2013\\2", label)
 
 
+def periods(text: str) -> str:
+    """A sentence with every period in short."""
+    return re.sub(r"\b(\d{4})-01\.\.(\d{4})-12\b", "\\1\u2013\\2", text)
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as per cent."""
     return "\u2013" if value is None else f"{number(100.0 * value, digits)}\u00a0%"
