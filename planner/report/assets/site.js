@@ -69,7 +69,7 @@ function drawZones(into, zones) {
     const head = element("h4");
     head.append(element("bdi", zone.zone));
     const parts = [periodName(zone.period), number(zone.containers) + " containers", number(zone.occupied_m2) + " of " + number(zone.usable_m2) + " m\u00b2"];
-    if (zone.setback_m) parts.push("setback " + number(zone.setback_m, 2) + " m to the hall");
+    if (zone.setback_m) parts.push("setback " + Number(zone.setback_m.toFixed(2)) + " m to the hall");
     parts.push(zone.barrier ? "fire barrier" : "no barrier");
     part.append(head, element("p", parts.join(" \u00b7 ")));
     const room = printing ? PRINT_WIDTH : into.clientWidth || PRINT_WIDTH;
