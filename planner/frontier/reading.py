@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from planner.exposure import exposure_share
 from planner.frontier.campus import Campus, limited
 from planner.frontier.cutoff import break_even_frac_per_yr
 from planner.frontier.front import Front
@@ -20,6 +21,7 @@ from planner.frontier.results import (
     WeightPoint,
 )
 from planner.infeasible import explain
+from planner.problem import Problem
 from planner.report.wording import chemistry
 from planner.results import Plan
 from planner.solve import Stop
@@ -257,16 +259,39 @@ def _knee_words(plans: Sequence[Plan], corners: Sequence[tuple[float, float]], k
 
 
 def least_exposure_words(campus: Campus, least: float, free_firm: bool) -> str:
-    """Why the secure end is not zero, or that it is."""
+    """Why the secure end is not zero, or that it is.
+
+    Arithmetic first: where every offer of storage is exposed, the supply alone prevents zero. Otherwise the rules
+    that clash with it are looked for.
+    """
     if least <= _NONE_EXPOSURE:
         return "A plan without any exposure by this measure exists, and serves the contracted load."
-    held = "" if free_firm else " (firm resources held)"
+    held = " (firm resources held)" if not free_firm else ""
     words = f"The least exposure found is {least:.4f}{held}; the contracted load is served."
+    supply = least_exposed_offer_words(campus.problem, campus.measure)
+    if supply:
+        return f"{words} {supply}"
     try:
         clash = explain(limited(campus.problem, campus.measure, 0.0), _EXPLAIN_S)
     except Exception as error:  # the front stands without the explanation
         return f"{words} Why could not be found out ({type(error).__name__})."
-    parts = [
-        c.words + (f" ({c.must_give})" if c.must_give else "") for c in clash if not c.rule.startswith("exposure_limit")
-    ]
-    return f"{words} With no exposure at all these could not be kept: {'; '.join(parts) or 'whole containers alone'}."
+    kept = [c.words for c in clash if not c.rule.startswith("exposure_limit")]
+    return f"{words} With no exposure at all these could not be kept: {'; '.join(kept) or 'whole containers alone'}."
+
+
+def least_exposed_offer_words(problem: Problem, measure: str) -> str:
+    """The supply that prevents zero: the least exposed offers, if every one is exposed; empty if one is not.
+
+    A sourcing network or a measure by layer mixes offers, so that no single offer answers.
+    """
+    if problem.case.sourcing.mode != "none" or measure.startswith("chokepoint"):
+        return ""
+    storage = [o for o in problem.offers if o.is_storage]
+    shares = sorted((exposure_share(problem, o, measure), o.product, o.supplier) for o in storage)
+    if not shares or shares[0][0] <= _NONE_EXPOSURE:
+        return ""
+    best = ", ".join(f"{product} of {supplier} {share:.1%}" for share, product, supplier in shares[:3])
+    return (
+        f"Zero is prevented by the supply: each of the {len(shares)} storage offers is exposed by this measure."
+        f" The least exposed: {best}."
+    )

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import planner
+from planner.exposure import exposure_share
 from planner.faults import InputError
 from planner.frontier.campus import limited
 from planner.frontier.comparing import comparison
@@ -24,7 +25,7 @@ from planner.frontier.cutoff import break_even_frac_per_yr, exposed_mwh, loss_mu
 from planner.frontier.files import write_frontier
 from planner.frontier.pictures import front_figure, policy_figure, stack_figure
 from planner.frontier.portfolio import Traced, trace_frontier
-from planner.frontier.reading import change_words, knee_of, weight_choice
+from planner.frontier.reading import change_words, knee_of, least_exposed_offer_words, weight_choice
 from planner.inputs import load_case
 from planner.pipeline import plan
 from planner.shipped import cases_dir
@@ -167,8 +168,27 @@ def test_words_say_what_changes(traced: Traced) -> None:
     cheap, secure = traced.plans[-1], traced.plans[0]
     assert change_words(cheap, cheap) == "the same purchase"
     assert change_words(cheap, secure) != "the same purchase"
-    fewer = cheap.model_copy(update={"orders": cheap.orders[:1]})
-    assert "lost" in change_words(cheap, fewer) or "gained" not in change_words(cheap, fewer)
+    kept = cheap.orders[0].supplier
+    fewer = cheap.model_copy(update={"orders": tuple(o for o in cheap.orders if o.supplier == kept)})
+    gone = sorted({o.supplier for o in cheap.orders} - {kept})
+    assert gone
+    assert f"no more from {', '.join(gone)}" in change_words(cheap, fewer)
+    assert f"now from {', '.join(gone)}" in change_words(fewer, cheap)
+
+
+def test_the_supply_that_prevents_zero_is_named() -> None:
+    problem = load_case("tiny", [])
+    shares = {o.offer: exposure_share(problem, o, "value") for o in problem.offers if o.is_storage}
+    least = next(o for o in problem.offers if o.offer == min(shares, key=lambda name: shares[name]))
+    words = least_exposed_offer_words(problem, "value")
+    assert f"each of the {len(shares)} storage offers" in words
+    assert f"{least.product} of {least.supplier} {shares[least.offer]:.1%}" in words
+    assert least_exposed_offer_words(problem, "cell") == "", (
+        "some offers have no exposed cell: the supply alone allows zero"
+    )
+    apart = {"sourcing": problem.case.sourcing.model_copy(update={"mode": "table"})}
+    mixed = replace(problem, case=problem.case.model_copy(update=apart))
+    assert least_exposed_offer_words(mixed, "value") == "", "a network mixes sources"
 
 
 def test_comparing_a_front_with_a_worse_one(traced: Traced) -> None:
