@@ -1,0 +1,66 @@
+"""Brings the operating years of a solution and what the search counts for them together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.operations.rows import CutRows
+from planner.operations.schedule import YearPlan, plan_year
+from planner.operations.year import FloatArray
+from planner.solve import Stop
+from planner.units import USD_PER_MUSD
+
+#: Accuracy of years that are only learned from.
+_LEARNING = 1e-4
+#: Relaxed solutions that are learned from.
+_MOST_ROUNDS = 12
+
+
+class Settlement:
+    """Learns from solutions, and schedules the last one.
+
+    Parameters
+    ----------
+    cuts
+        The cuts of the compiled problem.
+    stop
+        Time limit and interrupt of the search.
+    """
+
+    def __init__(self, cuts: CutRows, stop: Stop) -> None:
+        self.cuts, self.stop, self.rounds = cuts, stop, 0
+
+    @property
+    def _weight(self) -> FloatArray:
+        return np.asarray(self.cuts.campus.weight_musd * USD_PER_MUSD)
+
+    def counted_musd(self, x: FloatArray) -> float:
+        """Present value that a solution counts for its years."""
+        return float(self._weight @ self.cuts.operating_musd(x))
+
+    def learn(self, x: FloatArray) -> float:
+        """Operate the years of a relaxed solution; how much they cost beyond what it counts, in million USD."""
+        self.rounds += 1
+        return 0.0 if self.rounds > _MOST_ROUNDS else self._operate(x)
+
+    def settle(self, x: FloatArray) -> float:
+        """Operate the years of a whole plan and count them in it, in place; by how much its cost rises."""
+        hidden = self._operate(x)
+        more = np.maximum(0.0, self.cuts.hidden_musd(x))
+        x[self.cuts.columns.operating] += more
+        return max(hidden, float(self._weight @ more))
+
+    def _operate(self, x: FloatArray) -> float:
+        fleet = self.cuts.fleet(x)
+        power = self.cuts.campus.totals(fleet).power_mw.sum(axis=0)
+        for p in range(len(fleet.served_mw)):
+            if self.stop.now:
+                break
+            if fleet.served_mw[p] > 1e-6 or power[p] > 1e-6:
+                self.cuts.learner.learn(p, fleet, _LEARNING)
+        return float(self._weight @ np.maximum(0.0, self.cuts.hidden_musd(x)))
+
+    def schedule(self, x: FloatArray) -> list[YearPlan]:
+        """Schedules of a whole plan."""
+        campus, fleet = self.cuts.campus, self.cuts.fleet(x)
+        return [plan_year(campus, p, fleet) for p in range(len(fleet.served_mw))]
