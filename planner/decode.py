@@ -11,6 +11,7 @@ import pyomo.environ as pyo
 from planner import policy, supply, yard
 from planner.finance import retirement_month
 from planner.model.coefficients import Coefficients, IntArray
+from planner.operations.operated import Operated
 from planner.problem import FloatArray
 from planner.results import CreditState, Order, Placement, PoolShare, Retirement, ZoneChoice
 from planner.solve import Compiled
@@ -37,6 +38,8 @@ class Decision:
         Shape (P,).
     pools
         Containers by credit state of each delivery, where ``credits.unit`` is pools; else None.
+    operated
+        Hourly operation of every period, with ``operations``; else None.
     """
 
     containers: IntArray
@@ -46,6 +49,7 @@ class Decision:
     options: tuple[yard.ZoneOption, ...]
     served_mw: FloatArray
     pools: dict[tuple[int, int], dict[str, float]] | None = None
+    operated: Operated | None = None
 
 
 def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatArray) -> Decision:

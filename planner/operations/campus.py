@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from planner.finance import counted_usd, with_tax
 from planner.model.coefficients import Coefficients
-from planner.operatingterms import Operations, Renewable
+from planner.operatingterms import Operations
 from planner.operations.year import Clock, FloatArray, Generator, Site, Store
 from planner.periods import step_value
 from planner.present import discount, stream
@@ -159,15 +159,19 @@ class Campus:
         return np.array([r.since <= start for r in self.operations.renewables.values()], dtype=bool)
 
     @cached_property
-    def renewable_musd_per_mw(self) -> FloatArray:
-        """Present value of one added MW of each renewable, shape (R,)."""
-        return np.array([self._renewable_musd(r) for r in self.operations.renewables.values()])
-
-    def _renewable_musd(self, renewable: Renewable) -> float:
+    def renewable_usd_per_mw(self) -> FloatArray:
+        """Present value of one added MW of each renewable, before tax, shape (R,)."""
         problem = self.c.problem
-        years = stream(problem, max(renewable.since, problem.case.timeline.decision), problem.horizon)
-        usd = renewable.capex_usd_per_kw * discount(problem, renewable.since) + renewable.om_usd_per_kw_yr * years
-        return KW_PER_MW * counted_usd(problem, with_tax(problem, {"renewables": usd})) / USD_PER_MUSD
+        start = problem.case.timeline.decision
+        return np.array(
+            [
+                KW_PER_MW * (
+                    r.capex_usd_per_kw * discount(problem, r.since)
+                    + r.om_usd_per_kw_yr * stream(problem, max(r.since, start), problem.horizon)
+                )
+                for r in self.operations.renewables.values()
+            ]
+        )  # fmt: skip
 
     @cached_property
     def stores(self) -> list[int]:

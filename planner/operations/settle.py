@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.operations.operated import Operated
 from planner.operations.rows import CutRows
 from planner.operations.schedule import YearPlan, plan_year
 from planner.operations.year import FloatArray
@@ -59,6 +60,10 @@ class Settlement:
             if fleet.served_mw[p] > 1e-6 or power[p] > 1e-6:
                 self.cuts.learner.learn(p, fleet, _LEARNING)
         return float(self._weight @ np.maximum(0.0, self.cuts.hidden_musd(x)))
+
+    def operated(self, x: FloatArray, years: tuple[YearPlan, ...]) -> Operated:
+        """What a plan decides about its operating years."""
+        return Operated(self.cuts.campus, self.cuts.fleet(x), years)
 
     def schedule(self, x: FloatArray) -> list[YearPlan]:
         """Schedules of a whole plan."""
