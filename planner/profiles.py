@@ -135,7 +135,9 @@ class Profiles:
             elif renewable.kind == "pv":
                 found[name] = np.clip(pv_year, 0.0, None)
             else:
-                self._fault(".".join(path), "null", "a file with hourly output per unit of capacity: none is shipped for wind")
+                self._fault(
+                    ".".join(path), "null", "a file with hourly output per unit of capacity: none is shipped for wind"
+                )
         return found
 
     def _own_load(self, case: Case, notes: list[str]) -> FloatArray | None:

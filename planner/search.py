@@ -59,6 +59,8 @@ _NEAR_S = 8.0
 _BOUND_PASSES = 2
 #: Share of the asked gap that the operating years may still hide at the end of the relaxation.
 _LEARNING_GAP_SHARE = 0.1
+#: Share of the asked gap that cuts already known may hide while rows are added.
+_KNOWN_GAP_SHARE = 0.05
 #: Most times that the search goes on with what the years of its best plan taught.
 _SETTLING_PASSES = 3
 #: Seconds for the last linear program of a plan, also after a stop.
@@ -283,6 +285,8 @@ class Search:
                 raise Infeasible
             if attempt.x is None:
                 raise NoPlan(self.stop.interrupted)
+            if self.outages.cuts is not None:
+                self.outages.cuts.tolerance_musd = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(attempt.objective))
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self.outages.add_violated(attempt.x)
@@ -396,8 +400,22 @@ class Search:
                     site = True  # what is cheapest does not fit: choose containers and places together
                     continue
                 plan = self._polish(placed)
-                if plan is None or plan.x is None or self.outages.add_violated(plan.x) is None:
+                if plan is None or plan.x is None or self._holds(plan):
                     return plan
+
+    def _holds(self, plan: Attempt) -> bool:
+        """Whether a plan keeps every row; what its operating years are known to cost more is counted in it."""
+        assert plan.x is not None
+        cuts = self.outages.cuts
+        missing = self.outages.add_violated(plan.x)
+        if missing is None or cuts is None:
+            return missing is None
+        lacking = missing[0] @ plan.x < missing[1] - FEASIBILITY * (1.0 + np.abs(missing[1]))
+        outage = np.array([not name.startswith("operating[") for name in self.compiled.row_names[-len(lacking) :]])
+        if (lacking & outage).any() or cuts.impossible(plan.x):
+            return False
+        plan.objective += cuts.raised_musd(plan.x)
+        return True
 
     def _full(self, best: Attempt | None, whole_places: bool) -> Attempt:
         """Whole containers and binaries at once; a valid bound even where rows are missing.

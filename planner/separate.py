@@ -78,8 +78,8 @@ class Separator:
             What is held back and worn, with operations; each season has its worst rows then.
         """
         if reserve is not None:
-            fleet = (containers, served_mw, used, level, energised, tolerance)
-            found = [v for s in range(reserve.held_mwh.shape[2]) for v in self._in_season(*fleet, reserve, s)]
+            state = (containers, served_mw, used, level, energised, tolerance)
+            found = [v for s in range(reserve.held_mwh.shape[2]) for v in self._in_season(*state, reserve, s)]
             return sorted(found, key=lambda v: -v.amount)
         c = self.c
         worst: dict[tuple[int, int], Violated] = {}

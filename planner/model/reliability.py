@@ -297,7 +297,10 @@ def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
         ]
         if c.problem.case.operating is not None:
             terms += [
-                (_ROW_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]) / reserve, m.cycled[offers[o].offer, periods[q].label])
+                (
+                    _ROW_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]) / reserve,
+                    m.cycled[offers[o].offer, periods[q].label],
+                )
                 for i, (o, q) in enumerate(c.pairs)
                 if offers[o].is_storage
             ]

@@ -16,10 +16,11 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.operations.campus import Campus, Fleet
+from planner.operations.worth import WAYS, Worth, worths
 from planner.operations.year import Clock, Dispatch, FloatArray, Site, Store, operate
-from planner.operations.worth import Worth, best_worth
 from planner.units import USD_PER_MUSD
 
 _POOLS: dict[bytes, Pool] = {}
@@ -39,20 +40,14 @@ class Values:
         Value of energy on the campus, and what the monthly peak adds to an import, shape (T,).
     price_counts
         False where only missing energy is counted: the bound then says that no schedule exists.
-    designs
-        By offer that was operated: MWh of swing per MW, and yearly budget over swing.
-    swing_frac
-        Share of its energy that the fleet as a whole could swing: what offers that were not there are valued at.
     """
 
     node: FloatArray
     peak: FloatArray
     price_counts: bool
-    designs: dict[str, tuple[float, float]]
-    swing_frac: float = 0.75
 
 
-def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool) -> Values:
+def values_of(clock: Clock, d: Dispatch, price_counts: bool) -> Values:
     """Energy values of a dispatch, moved inside what any of them must keep."""
     most = clock.unserved_usd_per_mwh if price_counts else 1.0
     node = np.clip(d.node_usd_per_mwh, -most, most)
@@ -60,14 +55,7 @@ def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool
     charged = np.bincount(clock.month, peak) * clock.dt_h
     allowed = clock.demand_usd_per_mw_month if price_counts else 0.0
     scale = np.where(charged > allowed, allowed / np.maximum(charged, 1e-300), 1.0)
-    share = np.bincount(clock.floor_season, minlength=clock.seasons) / clock.steps
-    designs, energy, room = {}, 0.0, 0.0
-    for store in stores:
-        swing = max(store.energy_mwh - float(store.floor_mwh @ share), _LEAST_SWING_H * store.power_mw)
-        designs[store.name] = (swing / store.power_mw, store.throughput_mwh / swing)
-        energy, room = energy + store.energy_mwh, room + swing
-    typical = max(0.2, room / energy) if energy > 0 else 0.75
-    return Values(node, peak * scale[clock.month], price_counts, designs, round(typical, 2))
+    return Values(node, peak * scale[clock.month], price_counts)
 
 
 @dataclass
@@ -76,20 +64,18 @@ class Pool:
 
     clock: Clock
     values: list[Values] = field(default_factory=list)
-    _worths: dict[tuple[int, float, float, float, float], Worth] = field(default_factory=dict)
+    _worths: dict[tuple[int, float, float, float, float], tuple[Worth, ...]] = field(default_factory=dict)
 
     def add(self, values: Values) -> int:
         """Keep a year; its number."""
         self.values.append(values)
         return len(self.values) - 1
 
-    def worth(self, k: int, name: str, hours: float, efficiency: float, keep: float, cycles: float) -> Worth:
-        """Worth of a store of ``hours`` MWh per MW and ``cycles`` a year against the values of year ``k``."""
-        kept = self.values[k]
-        hours, cycles = kept.designs.get(name, (kept.swing_frac * hours, cycles / kept.swing_frac))
-        key = (k, round(hours, 3), efficiency, keep, round(cycles, 1))
+    def worths(self, k: int, hours: float, efficiency: float, keep: float, cycles: float) -> tuple[Worth, ...]:
+        """Values of a store of ``hours`` MWh per MW against the energy values of year ``k``."""
+        key = (k, hours, efficiency, keep, cycles)
         if key not in self._worths:
-            self._worths[key] = best_worth(self.clock, kept.node, hours, efficiency, keep, cycles)
+            self._worths[key] = worths(self.clock, self.values[k].node, hours, efficiency, keep, cycles)
         return self._worths[key]
 
 
@@ -112,7 +98,8 @@ class Cut:
     """One learned year for one campus, in million USD a year per unit.
 
     The year costs at least ``served * served_mw - gate @ (firm, flexible, export) - renewable @ MW
-    - power @ MW of stores - energy @ MWh + held @ MWh held - wear @ budget - generator @ MW of generators``.
+    - power @ MW of stores - energy @ MWh + held @ MWh held - wear @ budget - generator @ MW of generators``, for each
+    offer with any of its V ways of use: power, energy and wear have shape (O, V), held (O, V, S).
     """
 
     served: float
@@ -136,17 +123,15 @@ def cut_of(campus: Campus, pool: Pool, k: int) -> Cut:
     bought = np.maximum(0.0, node - on * clock.import_usd_per_mwh - values.peak)
     sold = np.maximum(0.0, on * clock.export_usd_per_mwh - node)
     offers = campus.c.problem.offers
-    worths = {}
+    zero = np.zeros((len(offers), WAYS))
+    power, energy, wear, generator = zero.copy(), zero.copy(), zero.copy(), np.zeros(len(offers))
+    held = np.zeros((len(offers), WAYS, clock.seasons))
     for o in campus.stores:
         offer = offers[o]
-        hours = offer.energy_usable_ac_mwh / offer.power_mw
+        hours = round(offer.energy_usable_ac_mwh / offer.power_mw, 2)
         cycles = campus.operations.cycles_per_yr
-        worths[o] = pool.worth(k, offer.offer, hours, offer.round_trip_eff_frac, campus.keep_frac(o), cycles)
-    zero = np.zeros(len(offers))
-    power, energy, wear, generator = zero.copy(), zero.copy(), zero.copy(), zero.copy()
-    held = np.zeros((len(offers), clock.seasons))
-    for o, w in worths.items():
-        power[o], energy[o], wear[o], held[o] = w.power, w.energy, w.wear, w.held
+        for v, w in enumerate(pool.worths(k, hours, offer.round_trip_eff_frac, campus.keep_frac(o), cycles)):
+            power[o, v], energy[o, v], wear[o, v], held[o, v] = w.power, w.energy, w.wear, w.held
     for o in campus.generators:
         gain = np.maximum(0.0, node - on * campus.running_usd_per_mwh(o))
         steps = offers[o].permitted_h * clock.years / clock.dt_h
@@ -198,7 +183,7 @@ class Learner:
         if not self.pool.values:
             clock = campus.clock
             flat = np.zeros(clock.steps)
-            self.pool.add(Values(clock.import_usd_per_mwh, flat, True, {}))
+            self.pool.add(Values(clock.import_usd_per_mwh, flat, True))
 
     def prime(self, tolerance: float = 1e-3) -> None:
         """Learn from stores of a few sizes behind the gate of each period, before any plan is known."""
@@ -218,7 +203,7 @@ class Learner:
                 store = Store("primer", power, 4.0 * power, floor, through, 0.86, 1.0)
                 self.years_operated += 1
                 d = operate(clock, site, [store], [], tolerance=tolerance)
-                self.pool.add(values_of(clock, d, [], True))
+                self.pool.add(values_of(clock, d, True))
 
     def cuts(self) -> list[Cut]:
         """Every cut known so far."""
@@ -226,20 +211,28 @@ class Learner:
             self._cuts.append(cut_of(self.campus, self.pool, k))
         return self._cuts
 
-    def bounds_musd(self, fleet: Fleet) -> FloatArray:
-        """Least yearly cost that each cut proves for each period, shape (cuts, P)."""
+    def bounds_musd(self, fleet: Fleet) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Least yearly cost that each cut proves for each period, and the way of use of each offer that says most.
+
+        Shapes (cuts, P) and (cuts, O, P).
+        """
         campus = self.campus
         total = campus.totals(fleet)
-        gates = np.array([campus.gate(p) for p in range(len(fleet.served_mw))])
-        mw = np.array([campus.site(p, fleet).renewable_mw for p in range(len(fleet.served_mw))])
-        return np.array(
-            [
+        periods = range(len(fleet.served_mw))
+        gates = np.array([campus.gate(p) for p in periods])
+        mw = np.array([campus.site(p, fleet).renewable_mw for p in periods])
+        bounds, ways = [], []
+        for cut in self.cuts():
+            earned = (
+                cut.power[:, :, None] * total.power_mw[:, None, :] + cut.energy[:, :, None] * total.energy_mwh[:, None, :]
+                + cut.wear[:, :, None] * total.budget_mwh[:, None, :] - np.einsum("ovs,ops->ovp", cut.held, total.floor_mwh)
+            )  # fmt: skip
+            ways.append(earned.argmin(axis=1))
+            bounds.append(
                 cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
-                - cut.power @ total.power_mw - cut.energy @ total.energy_mwh - cut.wear @ total.budget_mwh
-                - cut.generator @ total.generator_mw + np.einsum("os,ops->p", cut.held, total.floor_mwh)
-                for cut in self.cuts()
-            ]
-        )  # fmt: skip
+                - cut.generator @ total.generator_mw - earned.min(axis=1).sum(axis=0)
+            )  # fmt: skip
+        return np.array(bounds), np.array(ways)
 
     def learn(self, p: int, fleet: Fleet, tolerance: float) -> tuple[int, float]:
         """Operate a period's year and keep its values; the number of the cut, and the energy missing in MWh a year.
@@ -250,8 +243,6 @@ class Learner:
         stores, generators = campus.running_stores(p, fleet), campus.running_generators(p, fleet)
         site = campus.site(p, fleet)
         alike = merged([s for _, s in stores])
-        totals = campus.totals(fleet)
-        plain = [campus.store(o, p, totals) for o in campus.stores if totals.power_mw[o, p] > 0.0]
 
         def run(shortfall: bool) -> Dispatch:
             self.years_operated += 1
@@ -264,12 +255,10 @@ class Learner:
         missing = float(d.unserved.sum()) * campus.clock.dt_h / campus.clock.years
         allowed = MISSING_FRAC * site.served_mw * 8760.0
         if missing > max(allowed, 10 * tolerance * site.served_mw * 8760.0):
-            self.pool.add(values_of(campus.clock, run(True), plain, False))
-        return self.pool.add(values_of(campus.clock, d, plain, True)), missing
+            self.pool.add(values_of(campus.clock, run(True), False))
+        return self.pool.add(values_of(campus.clock, d, True)), missing
 
 
-#: Hours of swing per hour of power below which a store is valued as if it had these.
-_LEAST_SWING_H = 0.02
 #: Sizes of the first stores to learn from, over the target load; years that are enough to start from.
 _PRIMERS = (0.25, 0.6, 1.2)
 _ENOUGH = 24

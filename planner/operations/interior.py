@@ -13,7 +13,9 @@ that holds exactly (``schedule``), and what is proved from it must be valid for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -32,6 +34,17 @@ _LIFT = 1e-16
 _PATIENCE = 25
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile a loop; the machine code is kept for the next process where a folder for it can be written."""
+    try:
+        return cast("F", njit(cache=True, error_model="numpy")(function))
+    except RuntimeError:  # nowhere to keep it
+        return cast("F", njit(error_model="numpy")(function))
+
+
 class NoConvergence(RuntimeError):
     """The iteration lost its way; the program is badly scaled or has no solution."""
 
@@ -47,7 +60,7 @@ class Answer:
     steps: int
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _times(start: IntArray, index: IntArray, value: FloatArray, x: FloatArray, out: FloatArray) -> None:
     """``out -= A x`` by columns."""
     for j in range(len(start) - 1):
@@ -57,7 +70,7 @@ def _times(start: IntArray, index: IntArray, value: FloatArray, x: FloatArray, o
                 out[index[i]] -= value[i] * a
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _priced(start: IntArray, index: IntArray, value: FloatArray, y: FloatArray, out: FloatArray) -> None:
     """``out = A' y``."""
     for j in range(len(start) - 1):
@@ -67,7 +80,7 @@ def _priced(start: IntArray, index: IntArray, value: FloatArray, y: FloatArray, 
         out[j] = total
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _put(band: FloatArray, cross: FloatArray, corner: FloatArray, low: int, high: int, value: float) -> None:
     """Add to the entry (low, high) of the normal matrix, ``low <= high``."""
     n = band.shape[0]
@@ -81,7 +94,7 @@ def _put(band: FloatArray, cross: FloatArray, corner: FloatArray, low: int, high
         band[low, high - low] += value
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _assemble(
     start: IntArray, index: IntArray, value: FloatArray, theta: FloatArray, wide: NDArray[np.int8], other: IntArray,
     pivot: FloatArray, tie: FloatArray, band: FloatArray, cross: FloatArray, corner: FloatArray,
@@ -120,7 +133,7 @@ def _assemble(
                 _put(band, cross, corner, other[r, i], other[r, k], -tie[r, i] * tie[r, k] / pivot[r])
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _reduce(pivot: FloatArray, tie: FloatArray, other: IntArray, right: FloatArray) -> None:
     """Take the single rows out of a right-hand side, in place."""
     singles = len(pivot)
@@ -131,7 +144,7 @@ def _reduce(pivot: FloatArray, tie: FloatArray, other: IntArray, right: FloatArr
                 right[singles + other[r, k]] -= tie[r, k] * a
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _expand(pivot: FloatArray, tie: FloatArray, other: IntArray, answer: FloatArray) -> None:
     """Fill in the multipliers of the single rows (``answer`` holds their right side)."""
     singles = len(pivot)
@@ -143,7 +156,7 @@ def _expand(pivot: FloatArray, tie: FloatArray, other: IntArray, answer: FloatAr
         answer[r] = a / pivot[r]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _cholesky(band: FloatArray, lift: float) -> None:
     """Factorise in place; ``band[i, d]`` holds the entry (i + d, i). A pivot lost to rounding becomes very large."""
     n, width = band.shape
@@ -163,7 +176,7 @@ def _cholesky(band: FloatArray, lift: float) -> None:
                     band[i + d, e - d] -= a * band[i, e]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _band_solve(band: FloatArray, right: FloatArray) -> None:
     """Solve ``L L' X = right`` in place; ``right`` is (n, k)."""
     n, width = band.shape
@@ -188,7 +201,7 @@ def _band_solve(band: FloatArray, right: FloatArray) -> None:
             right[i, j] *= scale
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _band_solve_one(band: FloatArray, right: FloatArray) -> None:
     """``_band_solve`` for one right-hand side."""
     n, width = band.shape
@@ -204,7 +217,7 @@ def _band_solve_one(band: FloatArray, right: FloatArray) -> None:
         right[i] = a / band[i, 0]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _gather(side: FloatArray, one: FloatArray, out: FloatArray) -> None:
     """``out -= side' one``: compiled, since library threads would wait for each other on a busy machine."""
     for i in range(side.shape[0]):
@@ -214,7 +227,7 @@ def _gather(side: FloatArray, one: FloatArray, out: FloatArray) -> None:
                 out[j] -= side[i, j] * a
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _gram(side: FloatArray, solved: FloatArray, out: FloatArray) -> None:
     """``out -= side' solved``."""
     for i in range(side.shape[0]):
@@ -225,7 +238,7 @@ def _gram(side: FloatArray, solved: FloatArray, out: FloatArray) -> None:
                     out[j, k] -= a * solved[i, k]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _spread(solved: FloatArray, part: FloatArray, out: FloatArray) -> None:
     """``out -= solved part``."""
     for i in range(solved.shape[0]):
@@ -235,7 +248,7 @@ def _spread(solved: FloatArray, part: FloatArray, out: FloatArray) -> None:
         out[i] -= total
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _measures(
     x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, u: FloatArray, c: FloatArray
 ) -> tuple[float, float, float]:
@@ -248,7 +261,7 @@ def _measures(
     return cost, bound, mu
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _moved(
     x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray,
     dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray, ap: float, ad: float,
@@ -260,13 +273,13 @@ def _moved(
     return mu
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _weights(x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, theta: FloatArray) -> None:
     for j in range(len(x)):
         theta[j] = 1.0 / (z[j] / x[j] + v[j] / w[j])
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _sides(
     x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, rd: FloatArray, ru: FloatArray,
     target: float, dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray, h: FloatArray,
@@ -279,7 +292,7 @@ def _sides(
         dz[j], dv[j] = rxz, rwv
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _finish(
     x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, ru: FloatArray,
     dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray,
@@ -360,9 +373,7 @@ class Band:
         band = np.zeros((self.rows, self.width + 1))
         cross, corner = np.zeros((self.rows, self.border)), np.zeros((self.border, self.border))
         pivot, tie = np.zeros(self.singles), np.zeros(self.other.shape)
-        _assemble(
-            self.start, self.index, self.value, theta, self.flags, self.other, pivot, tie, band, cross, corner
-        )
+        _assemble(self.start, self.index, self.value, theta, self.flags, self.other, pivot, tie, band, cross, corner)
         _cholesky(band, _LIFT * float(band[:, 0].max()))
         side = np.ascontiguousarray(np.concatenate([cross, self.wide_top], axis=1))
         k = side.shape[1]

@@ -39,7 +39,9 @@ class Operated:
         problem, fleet = c.problem, self.fleet
         offers, periods = problem.offers, problem.periods
         held = tuple(
-            HeldEnergy(offer=offers[o].offer, period=periods[p].label, season=s, energy_mwh=float(fleet.held_mwh[o, p, s]))
+            HeldEnergy(
+                offer=offers[o].offer, period=periods[p].label, season=s, energy_mwh=float(fleet.held_mwh[o, p, s])
+            )
             for o, p, s in zip(*np.nonzero(fleet.held_mwh > _ROUNDING), strict=True)
         )
         used = tuple(

@@ -15,11 +15,13 @@ from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import Learner
 from planner.operations.year import FloatArray
 from planner.solve import INFINITY, Compiled
+from planner.units import USD_PER_MUSD
 
 Rows = tuple[csr_array, FloatArray, FloatArray]
 #: Million USD a year by which a cut must be violated to be added, per unit of the largest year.
 _VIOLATED = 1e-5
-_MOST_ROWS = 40
+#: Cuts of one period that are added at a time.
+_MOST_ROWS = 2
 
 
 @dataclass
@@ -70,7 +72,9 @@ class CutRows:
         self.c, self.columns, self.containers, self.served = c, columns, containers, served
         self.campus = Campus(c)
         self.learner = Learner(self.campus)
-        self.known: set[tuple[int, int]] = set()
+        self.known: set[tuple[int, int, bytes]] = set()
+        #: What all years together may hide before a cut is added, in million USD.
+        self.tolerance_musd = 0.0
 
     def fleet(self, x: FloatArray) -> Fleet:
         """What a solution puts on the site."""
@@ -90,58 +94,74 @@ class CutRows:
 
     def hidden_musd(self, x: FloatArray) -> FloatArray:
         """How much more each period's year costs, by what is known, than the solution counts, shape (P,)."""
-        bounds, priced = self._bounds(self.fleet(x))
+        bounds, _, priced = self._bounds(self.fleet(x))
         return np.asarray(bounds[priced].max(axis=0) - self.operating_musd(x))
 
-    def _bounds(self, fleet: Fleet) -> tuple[FloatArray, NDArray[np.bool_]]:
-        bounds = self.learner.bounds_musd(fleet)
-        return bounds, np.array([cut.price_counts for cut in self.learner.cuts()])
+    def _bounds(self, fleet: Fleet) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.bool_]]:
+        bounds, ways = self.learner.bounds_musd(fleet)
+        return bounds, ways, np.array([cut.price_counts for cut in self.learner.cuts()])
 
     def violated(self, x: FloatArray) -> tuple[csr_array, FloatArray, FloatArray, list[str]] | None:
         """The cuts that ``x`` violates most, as rows; None if there are none."""
-        bounds, priced = self._bounds(self.fleet(x))
+        bounds, ways, priced = self._bounds(self.fleet(x))
         short = bounds - np.where(priced[:, None], self.operating_musd(x)[None, :], 0.0)
+        weight = self.campus.weight_musd * USD_PER_MUSD
+        hidden = float(weight @ np.maximum(0.0, short[priced].max(axis=0)))
+        if hidden <= self.tolerance_musd:
+            short[priced] = 0.0
         size = 1.0 + np.abs(bounds[priced]).max()
-        found = [
-            (short[k, p], int(k), int(p))
-            for k, p in zip(*np.nonzero(short > _VIOLATED * size), strict=True)
-            if (int(k), int(p)) not in self.known
-        ]
-        found = sorted(found, reverse=True)[:_MOST_ROWS]
-        if not found:
+        keys: list[tuple[int, int]] = []
+        for p in range(short.shape[1]):
+            for k in np.argsort(-short[:, p])[:_MOST_ROWS]:
+                key = (int(k), p, ways[k, :, p].tobytes())
+                if short[k, p] > _VIOLATED * size and key not in self.known:
+                    self.known.add(key)
+                    keys.append((int(k), p))
+        if not keys:
             return None
-        keys = [(k, p) for _, k, p in found]
-        self.known.update(keys)
-        data, at, lower = zip(*(self._row(k, p, len(x)) for k, p in keys), strict=True)
+        data, at, lower = zip(*(self._row(k, p, ways[k, :, p]) for k, p in keys), strict=True)
         starts = np.concatenate([[0], np.cumsum([len(part) for part in at])])
         matrix = csr_array((np.concatenate(data), np.concatenate(at), starts), shape=(len(keys), len(x)))
         matrix.sum_duplicates()
         names = [f"operating[{self.c.problem.periods[p].label},{k}]" for k, p in keys]
         return matrix, np.array(lower), np.full(len(keys), INFINITY), names
 
-    def _row(self, k: int, p: int, width: int) -> tuple[FloatArray, NDArray[np.int64], float]:
-        """operating - served + store, generator and panel worths - held >= -gate."""
+    def raised_musd(self, x: FloatArray) -> float:
+        """Count what is known of its years in a solution, in place; by how much its present value rises."""
+        more = np.maximum(0.0, self.hidden_musd(x))
+        x[self.columns.operating] += more
+        return float(self.campus.weight_musd @ more) * USD_PER_MUSD
+
+    def impossible(self, x: FloatArray) -> bool:
+        """Whether it is known that a year of a solution has no schedule."""
+        bounds, _, priced = self._bounds(self.fleet(x))
+        return bool((bounds[~priced] > _VIOLATED).any()) if (~priced).any() else False
+
+    def _row(self, k: int, p: int, way: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64], float]:
+        """Operating - served + store, generator and panel worths - held >= -gate."""
         c, cut, campus = self.c, self.learner.cuts()[k], self.campus
         o, offers = c.pair_offer, c.problem.offers
         alive = c.alive[:, p]
         stored = np.array([offers[i].is_storage for i in o])
         runs = np.isin(o, campus.generators)
         up = campus.up_frac[o]
-        power = np.where(stored, cut.power[o], 0.0) + np.where(runs, cut.generator[o], 0.0)
+        every = np.arange(len(offers))
+        by_power, by_energy, by_wear = cut.power[every, way], cut.energy[every, way], cut.wear[every, way]
+        power = np.where(stored, by_power[o], 0.0) + np.where(runs, cut.generator[o], 0.0)
         fresh, worn = c.faded_mwh[:, p], c.worn_mwh[:, p]
-        pair = up * alive * (c.power_mw[o] * power + stored * cut.energy[o] * fresh)
-        budget = campus.operations.cycles_per_yr * cut.wear[o] * worn
-        cycled = up * alive * stored * (cut.energy[o] * (worn - fresh) + budget)
-        held = -campus.up_frac[:, None] * cut.held
+        pair = up * alive * (c.power_mw[o] * power + stored * by_energy[o] * fresh)
+        budget = campus.operations.cycles_per_yr * by_wear[o] * worn
+        cycled = up * alive * stored * (by_energy[o] * (worn - fresh) + budget)
+        held = -campus.up_frac[:, None] * cut.held[every, way]
         added = cut.renewable[1:] * campus.addable(p)
-        values = [pair, cycled, held.ravel(), [-cut.served], added]
+        values = [pair, cycled, held.ravel(), np.array([-cut.served]), added]
         where = [
-            self.containers, self.columns.cycled, self.columns.held[:, p, :].ravel(), [self.served[p]],
+            self.containers, self.columns.cycled, self.columns.held[:, p, :].ravel(), self.served[p : p + 1],
             self.columns.added,
         ]  # fmt: skip
         if cut.price_counts:
-            values.append([1.0])
-            where.append([self.columns.operating[p]])
+            values.append(np.ones(1))
+            where.append(self.columns.operating[p : p + 1])
         data, at = np.concatenate(values), np.concatenate(where).astype(np.int64)
         kept = (data != 0.0) & (at >= 0)
         constant = -float(np.dot(campus.gate(p), cut.gate) + campus.given_mw(p) @ cut.renewable)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
+from planner.operations.interior import compiled
 from planner.operations.year import (
     Clock,
     Dispatch,
@@ -185,7 +185,7 @@ def follow(
     )
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
+@compiled
 def _follow(
     need: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float, price: FloatArray,
     earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray,
@@ -288,5 +288,3 @@ def value_stack_usd(
 def years_musd(campus: Campus, plans: list[YearPlan]) -> float:
     """Present value of all years in million USD."""
     return float(sum(campus.weight_musd[plan.period] * plan.total_usd for plan in plans))
-
-

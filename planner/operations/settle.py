@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.operations.campus import Fleet
 from planner.operations.operated import Operated
 from planner.operations.rows import CutRows
 from planner.operations.schedule import YearPlan, plan_year
@@ -13,6 +14,8 @@ from planner.units import USD_PER_MUSD
 
 #: Accuracy of years that are only learned from.
 _LEARNING = 1e-4
+#: Years that differ by less than this in every MW or MWh per MW served teach the same.
+_ALIKE = 0.02
 #: Relaxed solutions that are learned from.
 _MOST_ROUNDS = 12
 
@@ -46,24 +49,35 @@ class Settlement:
 
     def settle(self, x: FloatArray) -> float:
         """Operate the years of a whole plan and count them in it, in place; by how much its cost rises."""
-        hidden = self._operate(x)
-        more = np.maximum(0.0, self.cuts.hidden_musd(x))
-        x[self.cuts.columns.operating] += more
-        return max(hidden, float(self._weight @ more))
+        self._operate(x)
+        return self.cuts.raised_musd(x)
 
     def _operate(self, x: FloatArray) -> float:
         fleet = self.cuts.fleet(x)
         power = self.cuts.campus.totals(fleet).power_mw.sum(axis=0)
+        done: list[FloatArray] = []
         for p in range(len(fleet.served_mw)):
             if self.stop.now:
                 break
-            if fleet.served_mw[p] > 1e-6 or power[p] > 1e-6:
+            if fleet.served_mw[p] <= 1e-6 and power[p] <= 1e-6:
+                continue
+            what = self._profile(p, fleet)
+            if all(np.abs(what - other).max() > _ALIKE for other in done):
+                done.append(what)
                 self.cuts.learner.learn(p, fleet, _LEARNING)
         return float(self._weight @ np.maximum(0.0, self.cuts.hidden_musd(x)))
 
     def operated(self, x: FloatArray, years: tuple[YearPlan, ...]) -> Operated:
         """What a plan decides about its operating years."""
         return Operated(self.cuts.campus, self.cuts.fleet(x), years)
+
+    def _profile(self, p: int, fleet: Fleet) -> FloatArray:
+        """What a year is like per MW served: years alike teach the same."""
+        campus = self.cuts.campus
+        totals, size = campus.totals(fleet), max(float(fleet.served_mw[p]), 1e-6)
+        sums = [part[:, p].sum() for part in (totals.power_mw, totals.energy_mwh, totals.budget_mwh / 300.0)]
+        parts = [sums, totals.floor_mwh[:, p].sum(axis=0), campus.gate(p), totals.generator_mw[:, p]]
+        return np.concatenate([np.atleast_1d(np.asarray(part, dtype=float)) for part in parts]) / size
 
     def schedule(self, x: FloatArray) -> list[YearPlan]:
         """Schedules of a whole plan."""

@@ -15,14 +15,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from planner.operations.interior import compiled
 from planner.operations.year import Clock
 
 FloatArray = NDArray[np.float64]
 #: Days of the cyclic year that are repeated at both ends of the chain.
 _OVERLAP_H = 60 * 24.0
+#: Shares of its energy, and multiples of the wear that suits daily use, for which a store is valued.
+_SWINGS = (0.02, 0.25, 0.6, 1.0)
+_WEARS = (0.0, 0.7, 1.3, 3.0)
+#: Ways of use that ``worths`` gives.
+WAYS = 1 + len(_SWINGS) * (len(_WEARS) + 1)
 #: Tries for the value of wear that suits a yearly budget best.
 _WEAR_TRIES = 14
 _CORNERS = 8192
@@ -42,10 +47,8 @@ class Worth:
     wear: float
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
-def _corner(
-    place: FloatArray, jump: FloatArray, count: int, at: float, size: float
-) -> int:
+@compiled
+def _corner(place: FloatArray, jump: FloatArray, count: int, at: float, size: float) -> int:
     """Insert a corner into the sorted ones."""
     if count >= len(place):
         return count
@@ -57,10 +60,8 @@ def _corner(
     return count + 1
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[misc]
-def stored_value(
-    node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float
-) -> FloatArray:
+@compiled
+def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float) -> FloatArray:
     """The chain of values of a stored MWh for one MW and ``hours`` MWh, over an open year."""
     n = len(node)
     low, high, value = np.empty(n), np.empty(n), np.empty(n)
@@ -117,15 +118,36 @@ def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, effic
     per_year = 1.0 / clock.years
     gain = np.maximum(0.0, np.maximum(node - wear - stored, efficiency * stored - node))
     change = keep * np.roll(stored, -1) - stored
-    held = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
+    held: FloatArray = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
     return Worth(
-        float(gain.sum()) * clock.dt_h * per_year, float(np.maximum(0.0, change).sum()) * per_year, held * per_year, wear
+        float(gain.sum()) * clock.dt_h * per_year,
+        float(np.maximum(0.0, change).sum()) * per_year,
+        np.asarray(held * per_year, dtype=float),
+        wear,
     )
 
 
-def best_worth(
+def worths(
     clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float
-) -> Worth:
+) -> tuple[Worth, ...]:
+    """Values of a store of ``hours`` MWh per MW for every way of using it: all or part of its energy, often or seldom.
+
+    Each holds for every size, held-back energy and budget, so whoever uses them may take the one that says least.
+    """
+    full = best_worth(clock, node, hours, efficiency, keep, cycles)
+    wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)
+    never = float(node.max() - node.min()) + 1.0
+    ends = min(clock.steps, round(_OVERLAP_H / clock.dt_h))
+    long = np.concatenate([node[-ends:], node, node[:ends]])
+    found = [full]
+    for share in _SWINGS:
+        for dear in (*(factor * wear for factor in _WEARS), never):
+            chain = stored_value(long, dear, share * hours, efficiency, keep, clock.dt_h)[ends:-ends]
+            found.append(worth(clock, node, chain, dear, efficiency, keep))
+    return tuple(found)
+
+
+def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float) -> Worth:
     """Values that say least for a store of ``hours`` MWh per MW which may discharge ``cycles`` times a year.
 
     Parameters

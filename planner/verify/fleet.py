@@ -184,16 +184,18 @@ def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, in
             fleet.soh[o, p, q] += share * (daily - fleet.soh[o, p, q])
     seasons = len(plan.operations.seasons)
     for row in plan.operations.held:
-        o, q = offers.get(row.offer), periods.get(row.period)
-        if o is None or q is None or not 0 <= row.season < seasons:
+        i, k = offers.get(row.offer), periods.get(row.period)
+        if i is None or k is None or not 0 <= row.season < seasons:
             tally.fail("held", f"energy held back by {row.offer} in {row.period}: unknown offer, period or season")
             continue
-        fleet.held.setdefault((o, q), np.zeros(seasons))[row.season] += number(row.energy_mwh)
+        fleet.held.setdefault((i, k), np.zeros(seasons))[row.season] += number(row.energy_mwh)
     full = book.case.reliability.reserve_frac
-    for (o, q), held in fleet.held.items():
-        usable = problem.offers[o].energy_usable_ac_mwh * full
-        room = float(sum(fleet.counts[o, p] * fleet.soh[o, p, q] for p in np.flatnonzero(fleet.alive[o, :, q])) * usable)
-        text = f"MWh held back by {problem.offers[o].offer} in {problem.periods[q].label}"
+    for (i, k), held in fleet.held.items():
+        usable = problem.offers[i].energy_usable_ac_mwh * full
+        room = float(
+            sum(fleet.counts[i, p] * fleet.soh[i, p, k] for p in np.flatnonzero(fleet.alive[i, :, k])) * usable
+        )
+        text = f"MWh held back by {problem.offers[i].offer} in {problem.periods[k].label}"
         tally.at_most("held", float(held.max()), room, text, max(room, 1.0))
 
 

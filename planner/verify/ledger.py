@@ -121,7 +121,11 @@ def container_flows(fleet: Fleet, o: int, p: int, credit: float, gross: float = 
     premium = book.cost("insurance_frac_per_yr", offer.chemistry, offer.origin) * book.hazard(offer) * capex
     flows += [Flow("operation", upkeep, start, leaves), Flow("insurance", premium, start, leaves)]
     if offer.is_storage:
-        drain = 0.0 if problem.case.operating is not None else offer.self_discharge_frac_per_day * usable * 1000.0 / 24.0 / offer.round_trip_eff_frac
+        drain = (
+            0.0
+            if problem.case.operating is not None
+            else offer.self_discharge_frac_per_day * usable * 1000.0 / 24.0 / offer.round_trip_eff_frac
+        )
         mean = float(np.mean(problem.price_usd_per_mwh)) if len(problem.price_usd_per_mwh) else 0.0
         yearly = 8.76 * mean * (offer.auxiliary_kw_per_mwh * usable + drain)
         flows.append(Flow("standby_energy", yearly, start, leaves))

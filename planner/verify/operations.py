@@ -138,7 +138,9 @@ def _check_site(year: Year, years: OperatedYears, s: YearSchedule, q: int, serve
     load = year.load * served
     kept = s.imported - s.exported + s.renewable.sum(axis=0) + s.generated.sum(axis=0) + s.curtailed + s.unserved
     kept = kept + (s.discharge - s.charge).sum(axis=0) - load
-    tally.fail("balance", f"{label}: a step is out of balance by {np.abs(kept).max():.3g} MW", float(np.abs(kept).max()) / size)
+    tally.fail(
+        "balance", f"{label}: a step is out of balance by {np.abs(kept).max():.3g} MW", float(np.abs(kept).max()) / size
+    )
     wrong = float(np.abs(s.load - load).max()) / size
     tally.fail("balance", f"{label}: the schedule's load is not the served load", wrong)
     most, export = year.gate(period.start)
@@ -164,10 +166,16 @@ def _check_generators(fleet: Fleet, year: Year, s: YearSchedule, q: int, tally: 
         size = max(power, 1e-6)
         tally.fail("gate", f"{name} runs above its power", max(0.0, float(mw.max()) - power) / size)
         used, allowed = float(mw.sum()) * year.dt / year.years, power * min(offers[o].permitted_h, float(YEAR_H))
-        tally.fail("budget", f"{name} runs {used:.6g} MWh a year of {allowed:.6g}", max(0.0, used - allowed) / max(allowed, 1e-6))
+        tally.fail(
+            "budget",
+            f"{name} runs {used:.6g} MWh a year of {allowed:.6g}",
+            max(0.0, used - allowed) / max(allowed, 1e-6),
+        )
 
 
-def _containers(fleet: Fleet, q: int, o: int, deliveries: list[int]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _containers(
+    fleet: Fleet, q: int, o: int, deliveries: list[int]
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Count, energy, energy held by season, and worn energy of the containers of some deliveries of an offer."""
     problem, book = fleet.problem, fleet.book
     seasons = len(problem.case.operating.seasons) if problem.case.operating is not None else 1
@@ -209,7 +217,9 @@ def _check_lots(
         top, floor = up * float(count @ energy), up * (count @ held)
         size = max(top, 1e-6)
         over = float((s.charge[j] + s.discharge[j]).max()) - power
-        tally.fail("stores", f"{label}: {lot.lot} runs {over:.3g} MW above its power", max(0.0, over) / max(power, 1e-6))
+        tally.fail(
+            "stores", f"{label}: {lot.lot} runs {over:.3g} MW above its power", max(0.0, over) / max(power, 1e-6)
+        )
         both = float(np.minimum(s.charge[j], s.discharge[j]).max())
         tally.fail("one_way", f"{label}: {lot.lot} charges and discharges at once", both / max(power, 1e-6))
         keep = (1.0 - offer.self_discharge_frac_per_day) ** (year.dt / 24.0)
@@ -278,7 +288,7 @@ def _outage_from_every_hour(
 def sum_of_profiles(windows: Windows, steps: NDArray[np.int64]) -> FloatArray:
     """Load of the longest service profile from steps of the chronology, shape (W, J)."""
     starts = steps % len(windows.net_mw)
-    return np.max([windows.load_mwh(starts, k) for k in range(len(windows.profiles))], axis=0)
+    return np.asarray(np.max([windows.load_mwh(starts, k) for k in range(len(windows.profiles))], axis=0))
 
 
 def _note_pairs(

@@ -95,9 +95,7 @@ def fleet_units(fleet: Fleet, q: int, season: int = 0) -> Units:
     )
 
 
-def held_energy(
-    fleet: Fleet, q: int, season: int, index: IntArray, count: IntArray, energy: FloatArray
-) -> FloatArray:
+def held_energy(fleet: Fleet, q: int, season: int, index: IntArray, count: IntArray, energy: FloatArray) -> FloatArray:
     """Energy that each container holds back: the same in all of an offer, but for those that cannot hold as much."""
     out = energy.copy()
     for o in set(index.tolist()):
