@@ -8,6 +8,7 @@ from typing import cast
 
 from planner.case import Case
 from planner.catalogue import FlagName
+from planner.crosschecks import refuse_operations
 from planner.pipeline import plan as solve
 from planner.problem import Offer, Problem
 from planner.results import Plan, RulePrice
@@ -43,6 +44,7 @@ def price_rules(
     A price is uncertain by the gaps of both plans: ``uncertain_musd`` adds them up.
     A doubt with status ``disputed`` is priced by its flag: all offers under that flag are read the other way.
     """
+    refuse_operations(problem, "prices of rules")
     prices = []
     for kind, rule, changed in (*_rules(problem), *_doubts(problem)):
         note(f"without {rule}" if kind == "rule" else f"doubt about {rule}")

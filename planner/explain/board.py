@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from planner.crosschecks import refuse_operations
 from planner.explain import alternatives, baselines, ranges
 from planner.explain.answers import Baseline, Explanation, ProblemKind, Range
 from planner.explain.bridge import bridges
@@ -107,6 +108,7 @@ def explain_plan(
     ValueError
         If an offer or a rule is named that the case does not have.
     """
+    refuse_operations(problem, "explanations")
     gap = problem.case.solver.gap_frac if gap_frac is None else gap_frac
     kind = problem_kind or kind_for(plan)
     found = _usable(known, plan, kind, gap)

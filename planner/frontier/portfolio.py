@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyomo.environ as pyo
 
+from planner.crosschecks import refuse_operations
 from planner.frontier.campus import Campus, Held, prepared, unlimited
 from planner.frontier.curve import NOTHING, Curve, Fact, hidden_area, slice_curve
 from planner.frontier.engine import Engine
@@ -102,6 +103,7 @@ def trace_frontier(
     planner.solve.NoPlan
         Stopped before both ends were found.
     """
+    refuse_operations(problem, "a front")
     began = time.perf_counter()
     stop = Stop(problem.case.solver.time_limit_s if time_limit_s is None else time_limit_s)
     note("the cheapest plan")
