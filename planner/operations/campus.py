@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +23,9 @@ __all__ = ["DAYS_BEFORE", "Campus", "Fleet"]
 
 #: Stores with less power or swing than this share of the served load are left out of a year's program.
 _NEGLIGIBLE = 1e-6
+#: Stores are alike within this much efficiency and this factor of duration.
+_ALIKE_EFFICIENCY = 0.08
+_ALIKE_DURATION = 2.0
 
 
 def clock_of(problem: Problem, operations: Operations) -> Clock:
@@ -108,6 +112,11 @@ class Totals:
     generator_mw: FloatArray
 
 
+def kind_of(efficiency_frac: float, hours: float) -> tuple[int, int]:
+    """Stores of one kind are alike: within some efficiency and a factor of duration."""
+    return round(efficiency_frac / _ALIKE_EFFICIENCY), round(math.log(hours) / math.log(_ALIKE_DURATION))
+
+
 class Campus:
     """Numbers of the operating years of one problem.
 
@@ -177,6 +186,20 @@ class Campus:
     def stores(self) -> list[int]:
         """Offer indices that store energy."""
         return [o for o in self.c.offers_used if self.c.problem.offers[o].is_storage]
+
+    @cached_property
+    def alike(self) -> FloatArray:
+        """Which offers are of which kind of store, 1 or 0, shape (kinds, O)."""
+        offers = self.c.problem.offers
+        kinds = {
+            o: kind_of(offers[o].round_trip_eff_frac, offers[o].energy_usable_ac_mwh / offers[o].power_mw)
+            for o in self.stores
+        }
+        names = sorted(set(kinds.values()))
+        table = np.zeros((len(names), len(offers)))
+        for o, kind in kinds.items():
+            table[names.index(kind), o] = 1.0
+        return table
 
     @cached_property
     def generators(self) -> list[int]:

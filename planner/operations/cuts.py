@@ -12,22 +12,18 @@ and every front point of cases that share the hourly data, and no accuracy of a 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.operations.campus import Campus, Fleet
+from planner.operations.campus import Campus, Fleet, kind_of
 from planner.operations.worth import WAYS, Worth, worths
 from planner.operations.year import Clock, Dispatch, FloatArray, Site, Store, operate
 from planner.units import USD_PER_MUSD
 
 _POOLS: dict[bytes, Pool] = {}
 _MOST_POOLS = 16
-#: Stores are alike, to learn from, within this much efficiency and this factor of duration.
-_ALIKE_EFFICIENCY = 0.08
-_ALIKE_DURATION = 2.0
 
 
 @dataclass(frozen=True)
@@ -157,9 +153,7 @@ def merged(stores: list[Store]) -> list[Store]:
     """Stores alike in efficiency and duration as one: quick, and good enough to learn energy values from."""
     groups: dict[tuple[int, int], list[Store]] = {}
     for s in stores:
-        hours = s.energy_mwh / s.power_mw
-        at = (round(s.efficiency_frac / _ALIKE_EFFICIENCY), round(math.log(hours) / math.log(_ALIKE_DURATION)))
-        groups.setdefault(at, []).append(s)
+        groups.setdefault(kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw), []).append(s)
     made = []
     for at in sorted(groups):
         some = groups[at]
@@ -223,14 +217,17 @@ class Learner:
         mw = np.array([campus.site(p, fleet).renewable_mw for p in periods])
         bounds, ways = [], []
         for cut in self.cuts():
-            earned = (
-                cut.power[:, :, None] * total.power_mw[:, None, :] + cut.energy[:, :, None] * total.energy_mwh[:, None, :]
-                + cut.wear[:, :, None] * total.budget_mwh[:, None, :] - np.einsum("ovs,ops->ovp", cut.held, total.floor_mwh)
-            )  # fmt: skip
-            ways.append(earned.argmin(axis=1))
+            earned = cut.power[:, :, None] * total.power_mw[:, None, :]
+            earned += cut.energy[:, :, None] * total.energy_mwh[:, None, :]
+            earned += cut.wear[:, :, None] * total.budget_mwh[:, None, :]
+            earned -= np.einsum("ovs,ops->ovp", cut.held, total.floor_mwh)
+            # Stores alike share one way of use: as many ways as offers would make as many cuts as combinations.
+            alike = np.einsum("co,ovp->cvp", campus.alike, earned)
+            way = alike.argmin(axis=1)
+            ways.append(np.einsum("co,cp->op", campus.alike.astype(np.int64), way))
             bounds.append(
                 cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
-                - cut.generator @ total.generator_mw - earned.min(axis=1).sum(axis=0)
+                - cut.generator @ total.generator_mw - alike.min(axis=1).sum(axis=0)
             )  # fmt: skip
         return np.array(bounds), np.array(ways)
 

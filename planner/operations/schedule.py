@@ -157,6 +157,7 @@ def follow(
     """
     steps, count = clock.steps, len(stores)
     floor = np.array([s.floor_mwh[clock.floor_season] for s in stores]).reshape(count, steps)
+    floor[:, -1] = [s.energy_mwh for s in stores]
     numbers = np.array(
         [(s.power_mw, s.energy_mwh, s.efficiency_frac, s.keep_frac, s.throughput_mwh * clock.years) for s in stores]
     ).reshape(count, 5)

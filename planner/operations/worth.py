@@ -12,6 +12,7 @@ doi:10.1080/10618600.2012.681238). A four-hour store keeps a dozen corners alive
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,7 +172,17 @@ def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, 
     best = at(0.0)
     if not np.isfinite(cycles) or best[0] <= 0.0:
         return best[1]
-    low, high = 0.0, float(np.quantile(node, 0.98) - np.quantile(node, 0.02)) + 1.0
+    usual, most = float(np.quantile(node, 0.98) - np.quantile(node, 0.02)) + 1.0, float(node.max() - node.min()) + 1.0
+    best = _least(at, best, usual)
+    while best[1].wear > 0.9 * usual and usual < most:
+        usual = min(most, 4.0 * usual)
+        best = _least(at, best, usual)
+    return best[1]
+
+
+def _least(at: Callable[[float], tuple[float, Worth]], best: tuple[float, Worth], high: float) -> tuple[float, Worth]:
+    """Golden section for the value of wear that says least, between 0 and ``high``."""
+    low = 0.0
     ratio = 0.5 * (5**0.5 - 1)
     a, b = high - ratio * (high - low), low + ratio * (high - low)
     at_a, at_b = at(a), at(b)
@@ -185,4 +196,4 @@ def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, 
             low, a, at_a = a, b, at_b
             b = low + ratio * (high - low)
             at_b = at(b)
-    return min(best, at_a, at_b, key=lambda pair: pair[0])[1]
+    return min(best, at_a, at_b, key=lambda pair: pair[0])

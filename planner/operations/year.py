@@ -1,6 +1,6 @@
 """One operating year as a linear program in the order of time.
 
-The year starts with every store at the floor of its reserve and ends there or above, so years follow each other. In
+The year starts and ends with every store full, so years follow each other and no reserve is a gift. In
 step t (``dt_h`` hours; powers in MW, stores in MWh)
 
     import - export + sum renewables + sum generators + sum_j (discharge_j - charge_j) + curtailed + unserved = load
@@ -284,7 +284,9 @@ class _Program:
     shortfall: bool
 
     def _floor(self, store: Store) -> FloatArray:
-        return np.asarray(store.floor_mwh[self.clock.floor_season])
+        floor = store.floor_mwh[self.clock.floor_season]
+        floor[-1] = store.energy_mwh
+        return floor
 
     def solve(self, tolerance: float) -> Dispatch:
         """Run the interior point and read the answer."""
@@ -316,7 +318,7 @@ class _Program:
             upper[at["peak"]] = upper[at["below peak"]] = float(upper[at["import"]].max())
         for j, store in enumerate(self.stores):
             floor = self._floor(store)
-            before = np.roll(floor, 1)  # the year starts and ends at the reserve of its first season
+            before = np.roll(floor, 1)  # full before the first step, as after the last
             right[row[f"power {j}"]] = store.power_mw
             right[row[f"balance {j}"]] = floor - store.keep_frac * before
             upper[at[f"stored {j}"]] = store.energy_mwh - floor

@@ -224,6 +224,7 @@ def _check_lots(
         tally.fail("one_way", f"{label}: {lot.lot} charges and discharges at once", both / max(power, 1e-6))
         keep = (1.0 - offer.self_discharge_frac_per_day) ** (year.dt / 24.0)
         least = floor[np.roll(year.season, -1)]
+        least[-1] = top  # the year starts and ends full
         before = np.concatenate([[least[-1]], s.stored[j][:-1]])
         step = keep * before + year.dt * (offer.round_trip_eff_frac * s.charge[j] - s.discharge[j]) - s.stored[j]
         tally.fail("stores", f"{label}: {lot.lot} gains or loses energy", float(np.abs(step).max()) / size)
