@@ -36,14 +36,17 @@ class Values:
         Value of energy on the campus, and what the monthly peak adds to an import, shape (T,).
     price_counts
         False where only missing energy is counted: the bound then says that no schedule exists.
+    uses
+        By kind of store that was operated: share of its energy that it could swing, and the value of wear.
     """
 
     node: FloatArray
     peak: FloatArray
     price_counts: bool
+    uses: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
 
 
-def values_of(clock: Clock, d: Dispatch, price_counts: bool) -> Values:
+def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool) -> Values:
     """Energy values of a dispatch, moved inside what any of them must keep."""
     most = clock.unserved_usd_per_mwh if price_counts else 1.0
     node = np.clip(d.node_usd_per_mwh, -most, most)
@@ -51,7 +54,14 @@ def values_of(clock: Clock, d: Dispatch, price_counts: bool) -> Values:
     charged = np.bincount(clock.month, peak) * clock.dt_h
     allowed = clock.demand_usd_per_mw_month if price_counts else 0.0
     scale = np.where(charged > allowed, allowed / np.maximum(charged, 1e-300), 1.0)
-    return Values(node, peak * scale[clock.month], price_counts)
+    share = np.bincount(clock.floor_season, minlength=clock.seasons) / clock.steps
+    uses = {
+        kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw): (
+            max(0.01, 1.0 - float(s.floor_mwh @ share) / s.energy_mwh), float(wear)
+        )
+        for s, wear in zip(stores, d.wear_usd_per_mwh, strict=True)
+    }  # fmt: skip
+    return Values(node, peak * scale[clock.month], price_counts, uses)
 
 
 @dataclass
@@ -71,7 +81,8 @@ class Pool:
         """Values of a store of ``hours`` MWh per MW against the energy values of year ``k``."""
         key = (k, hours, efficiency, keep, cycles)
         if key not in self._worths:
-            self._worths[key] = worths(self.clock, self.values[k].node, hours, efficiency, keep, cycles)
+            use = self.values[k].uses.get(kind_of(efficiency, hours))
+            self._worths[key] = worths(self.clock, self.values[k].node, hours, efficiency, keep, cycles, use)
         return self._worths[key]
 
 
@@ -197,7 +208,7 @@ class Learner:
                 store = Store("primer", power, 4.0 * power, floor, through, 0.86, 1.0)
                 self.years_operated += 1
                 d = operate(clock, site, [store], [], tolerance=tolerance)
-                self.pool.add(values_of(clock, d, True))
+                self.pool.add(values_of(clock, d, [store], True))
 
     def cuts(self) -> list[Cut]:
         """Every cut known so far."""
@@ -252,8 +263,8 @@ class Learner:
         missing = float(d.unserved.sum()) * campus.clock.dt_h / campus.clock.years
         allowed = MISSING_FRAC * site.served_mw * 8760.0
         if missing > max(allowed, 10 * tolerance * site.served_mw * 8760.0):
-            self.pool.add(values_of(campus.clock, run(True), False))
-        return self.pool.add(values_of(campus.clock, d, True)), missing
+            self.pool.add(values_of(campus.clock, run(True), alike, False))
+        return self.pool.add(values_of(campus.clock, d, alike, True)), missing
 
 
 #: Sizes of the first stores to learn from, over the target load; years that are enough to start from.

@@ -13,9 +13,9 @@ from planner.solve import Stop
 from planner.units import USD_PER_MUSD
 
 #: Accuracy of years that are only learned from.
-_LEARNING = 1e-4
+_LEARNING = 5e-4
 #: Years that differ by less than this in every MW or MWh per MW served teach the same.
-_ALIKE = 0.02
+_ALIKE = 0.04
 #: Relaxed solutions that are learned from.
 _MOST_ROUNDS = 12
 

@@ -28,7 +28,7 @@ _OVERLAP_H = 60 * 24.0
 _SWINGS = (0.02, 0.25, 0.6, 1.0)
 _WEARS = (0.0, 0.7, 1.3, 3.0)
 #: Ways of use that ``worths`` gives.
-WAYS = 1 + len(_SWINGS) * (len(_WEARS) + 1)
+WAYS = 2 + len(_SWINGS) * (len(_WEARS) + 1)
 #: Tries for the value of wear that suits a yearly budget best.
 _WEAR_TRIES = 14
 _CORNERS = 8192
@@ -129,11 +129,12 @@ def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, effic
 
 
 def worths(
-    clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float
-) -> tuple[Worth, ...]:
+    clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float,
+    use: tuple[float, float] | None = None,
+) -> tuple[Worth, ...]:  # fmt: skip
     """Values of a store of ``hours`` MWh per MW for every way of using it: all or part of its energy, often or seldom.
 
-    Each holds for every size, held-back energy and budget, so whoever uses them may take the one that says least.
+    ``use`` adds the share of its energy and the value of wear that a year really had. Each holds for every size, held-back energy and budget, so whoever uses them may take the one that says least.
     """
     full = best_worth(clock, node, hours, efficiency, keep, cycles)
     wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)
@@ -141,10 +142,10 @@ def worths(
     ends = min(clock.steps, round(_OVERLAP_H / clock.dt_h))
     long = np.concatenate([node[-ends:], node, node[:ends]])
     found = [full]
-    for share in _SWINGS:
-        for dear in (*(factor * wear for factor in _WEARS), never):
-            chain = stored_value(long, dear, share * hours, efficiency, keep, clock.dt_h)[ends:-ends]
-            found.append(worth(clock, node, chain, dear, efficiency, keep))
+    ways = [(share, dear) for share in _SWINGS for dear in (*(factor * wear for factor in _WEARS), never)]
+    for share, dear in [*ways, use or (0.8, full.wear)]:
+        chain = stored_value(long, dear, share * hours, efficiency, keep, clock.dt_h)[ends:-ends]
+        found.append(worth(clock, node, chain, dear, efficiency, keep))
     return tuple(found)
 
 
