@@ -71,7 +71,7 @@ def cost_terms(m: pyo.ConcreteModel, c: Coefficients) -> Iterator[tuple[float, o
 def held_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """No more is held back for outages than the fleet of an offer can hold, worn as it is.
 
-    held_mwh[o,p,s] <= sum_{p' alive in p} E[o] (soh[o,p'->p] (containers - cycled)[o,p'] + soh_daily[o,p'->p] cycled[o,p'])
+    held_mwh[o,p,s] <= sum_{p' alive in p} E[o] soh[o,p'->p] (containers - cycled)[o,p'] + worn[o,p'->p] cycled[o,p']
     """
     if c.problem.case.operating is None:
         return
@@ -93,7 +93,7 @@ def _standing(c: Coefficients, o: int, p: int) -> list[int]:
 
 @family("")
 def brought_held(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """An outage brings out no more than is held back, at the edges of the service profile ...
+    """At the edges of the service profile an outage brings out no more than is held back.
 
     brought_mwh[o,p,s,k] <= held_mwh[o,p,s]
     """
@@ -107,9 +107,11 @@ def brought_held(m: pyo.ConcreteModel, c: Coefficients) -> None:
 
 @family("")
 def brought_by_power(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """... and no more than power and energy allow; other rows than those at the edges choose the smaller term.
+    """At the edges of the service profile an outage brings out no more than power and energy allow.
 
     brought_mwh[o,p,s,k] <= sum_{p' alive in p} min(P[o] h, E[o] soh[o,p'->p]) (containers - cycled)[o,p'] + worn ones
+
+    Outage rows elsewhere take for each offer the smaller of the two, whichever a solution makes it.
     """
     if c.problem.case.operating is None:
         return

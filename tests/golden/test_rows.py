@@ -8,6 +8,7 @@ difference is then read in review.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyomo.environ as pyo
@@ -15,6 +16,7 @@ import pytest
 from pyomo.repn import generate_standard_repn
 
 from planner.model.build import FAMILIES, build_model
+from planner.operatingterms import Operations
 from planner.problem import Problem
 from tests.properties.questions import question, ramp
 
@@ -48,6 +50,29 @@ def golden_problem() -> Problem:
     )  # fmt: skip
 
 
+def operating_problem() -> Problem:
+    """The same with operating years, one per half of the year held back differently."""
+    problem = golden_problem()
+    operations = Operations.model_validate(
+        {
+            "enabled": True, "price_years": None, "generators": True, "renewables": {}, "cycles_per_yr": 311.0,
+            "grid": {
+                "import_mw": None, "flexible_mw": {}, "flexible_off_h": 0.0, "export_mw": {}, "import_adder_usd_per_mwh": 0.0,
+                "export_fee_usd_per_mwh": 0.0, "demand_usd_per_mw_month": 0.0,
+            },
+            "curtailable": {"share_frac": 0.0, "usd_per_mwh": 0.0},
+            "carbon": {"usd_per_t": 0.0, "grid_t_per_mwh": 0.0, "generator_t_per_mwh": 0.0},
+            "seasons": [[1, 2, 3, 10, 11, 12], [4, 5, 6, 7, 8, 9]],
+        }
+    )  # fmt: skip
+    return replace(problem, case=problem.case.model_copy(update={"operations": operations}))
+
+
+def models() -> list[pyo.ConcreteModel]:
+    """Without operating years every row, with them the first ones."""
+    return [build_model(golden_problem(), rows="all"), build_model(operating_problem(), rows="seed")]
+
+
 def text_of(row: pyo.Constraint) -> str:
     """``name: 3.1 x + 2 y >= 7`` with figures to nine digits, terms by size of name."""
     repn = generate_standard_repn(row.body)
@@ -67,10 +92,10 @@ def text_of(row: pyo.Constraint) -> str:
 
 def rendered() -> dict[str, str]:
     """Text by family: the row with the most terms, of every kind where there are kinds."""
-    model = build_model(golden_problem(), rows="all")
+    plain, operating = models()
     out = {}
     for family in FAMILIES:
-        component = model.component(family.name)
+        component = plain.component(family.name) or operating.component(family.name)
         rows = [] if component is None else list(component.values())
         picked = []
         for kind in KINDS.get(family.name, ("",)):
@@ -116,8 +141,7 @@ def test_family_has_a_formula(family: object) -> None:
 
 
 def test_no_constraint_stands_outside_the_families() -> None:
-    model = build_model(golden_problem(), rows="seed")
-    names = {c.parent_component().name for c in model.component_data_objects(pyo.Constraint)}
+    names = {c.parent_component().name for m in models() for c in m.component_data_objects(pyo.Constraint)}
     assert names == {f.name for f in FAMILIES}
 
 
