@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from planner.faults import Fault, InputError, shown
 from planner.results import Plan
 
+FloatArray = NDArray[np.float64]
 MAX_BYTES = 200_000_000
 #: Columns of ``provenance.parquet``.
 ROW_COLUMNS = ("table", "key", "values", "unit", "source", "date", "confidence", "note", "in_plan")
@@ -61,12 +65,15 @@ class Pack:
         Data rows that entered, each a tuple in the order of ``ROW_COLUMNS``.
     front, front_plans
         The front from cheap to secure, and the plan of each of its points (None where there is none).
+    schedule
+        Flows of the last operating year, one array per column of ``schedule.parquet``; empty without operations.
     """
 
     plan: Plan
     rows: tuple[tuple[str | bool, ...], ...]
     front: Front | None
     front_plans: tuple[Plan | None, ...]
+    schedule: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def read_pack(folder: Path) -> Pack:
@@ -87,9 +94,26 @@ def read_pack(folder: Path) -> Pack:
     if plan is None and not faults:
         faults.append(Fault(str(folder), "", "no plan.json", "a folder that planner plan or frontier wrote"))
     rows = _rows(folder / "provenance.parquet", faults)
+    schedule = _schedule(folder / "schedule.parquet", faults) if plan is not None and plan.operations else {}
     if faults or plan is None:
         raise InputError(faults)
-    return Pack(plan, rows, front, plans)
+    return Pack(plan, rows, front, plans, schedule)
+
+
+def _schedule(path: Path, faults: list[Fault]) -> dict[str, FloatArray]:
+    """Flows of the last period; a folder without the file is reported without pictures."""
+    if not path.exists():
+        return {}
+    try:
+        table = pq.read_table(path)
+        label = np.asarray(table.column("period").to_pylist())
+        names = [name for name in table.column_names if name not in ("period", "step")]
+        return {name: np.asarray(table.column(name), dtype=float)[label == label[-1]] for name in names}
+    except Exception as error:  # a broken file can fail in any way
+        faults.append(
+            Fault(path.name, "", f"a table that cannot be read ({type(error).__name__})", "a table as written")
+        )
+        return {}
 
 
 def _text(path: Path, name: str, faults: list[Fault]) -> str | None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from planner.report import wording
 from planner.report.captions import captions
+from planner.report.operating import duration_svg, week_svg
 from planner.report.pack import ROW_COLUMNS, Pack
 from planner.results import Plan
 
@@ -54,6 +55,7 @@ def page_html(pack: Pack) -> str:
         rows=len(pack.rows),
         status=wording.STATUS[pack.plan.status],
         captions=captions(pack),
+        pictures=_pictures(pack),
         policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
         " img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(_asset("page.css")),
@@ -61,6 +63,14 @@ def page_html(pack: Pack) -> str:
         script=Markup(script),
         data=Markup(_json(data)),
     )
+
+
+def _pictures(pack: Pack) -> dict[str, Markup]:
+    """Week and duration curve of the last operating year; empty without schedules."""
+    if not pack.schedule:
+        return {}
+    step_h = 8760.0 / len(pack.schedule["load_mw"]) * max(1, round(len(pack.schedule["load_mw"]) / 8760.0))
+    return {"week": Markup(week_svg(pack.schedule, step_h)), "duration": Markup(duration_svg(pack.schedule))}
 
 
 def _finalize(value: Any) -> Any:

@@ -62,7 +62,13 @@ COST = {
     "residual_value": "Residual value",
     "tax_credit": "Tax credit",
     "delay": "Load that comes late",
+    "energy": "Operating years beside the load's own energy",
+    "renewables": "Added PV and wind",
 }
+SOURCE = {
+    "shifting": "Shifting energy", "renewables": "PV and wind", "generators": "Generators", "curtailment": "Load shed",
+    "export": "Export", "demand_charge": "Demand charge",
+}  # fmt: skip
 CONTINGENCY = {
     "none": "Nothing lost",
     "supplier": "Loss of a supplier",
