@@ -95,7 +95,7 @@ def _put(band: FloatArray, cross: FloatArray, corner: FloatArray, low: int, high
 
 
 @compiled
-def _assemble(
+def _assemble(  # noqa: PLR0912
     start: IntArray, index: IntArray, value: FloatArray, theta: FloatArray, wide: NDArray[np.int8], other: IntArray,
     pivot: FloatArray, tie: FloatArray, band: FloatArray, cross: FloatArray, corner: FloatArray,
 ) -> None:  # fmt: skip

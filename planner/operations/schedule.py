@@ -130,10 +130,8 @@ def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> 
         for lot, swing in zip(lots, room, strict=True)
     ]
     working = [lot.store for lot, on in zip(lots, runs, strict=True) if on]
-    guide = operate(
-        clock, site, [_spared(s) for s in working], [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE))
-        for _, g in generators], tolerance=tolerance,
-    )  # fmt: skip
+    spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in generators]
+    guide = operate(clock, site, [_spared(s) for s in working], spared, tolerance=tolerance)
     charge, discharge = np.zeros((len(lots), clock.steps)), np.zeros((len(lots), clock.steps))
     charge[runs], discharge[runs] = guide.charge, guide.discharge
     d = follow(clock, site, [lot.store for lot in lots], charge, discharge, guide, [g for _, g in generators])
@@ -187,7 +185,7 @@ def follow(
 
 
 @compiled
-def _follow(
+def _follow(  # noqa: PLR0912, PLR0915
     need: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float, price: FloatArray,
     earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray,
     c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,

@@ -134,7 +134,8 @@ def worths(
 ) -> tuple[Worth, ...]:  # fmt: skip
     """Values of a store of ``hours`` MWh per MW for every way of using it: all or part of its energy, often or seldom.
 
-    ``use`` adds the share of its energy and the value of wear that a year really had. Each holds for every size, held-back energy and budget, so whoever uses them may take the one that says least.
+    ``use`` adds the share of its energy and the value of wear that a year really had. Each way holds for every size,
+    held-back energy and budget, so whoever uses them may take the one that says least.
     """
     full = best_worth(clock, node, hours, efficiency, keep, cycles)
     wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)

@@ -20,7 +20,7 @@ FLOWS = (
     ("charge_mw", "charge", "#b279a2"),
     ("renewable_mw", "PV and wind", "#f2cf5b"),
 )
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 860.0, 250.0, 56.0, 44.0, 30.0
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 860.0, 256.0, 56.0, 44.0, 36.0
 _POINTS = 400
 
 
@@ -57,15 +57,16 @@ def _chart(lines: Mapping[str, FloatArray], unit: str, below: str, last: float) 
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img"'
         f' font-family="sans-serif" font-size="12"><title>{escape(below)}</title>'
     ]
+    digits = 1 if most < 20 else 0
     for tick in np.linspace(0.0, most, 5):
         y = _TOP + high * (1.0 - tick / most)
         out.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + wide}" y2="{y:.1f}" stroke="#dddddd"/>')
-        out.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,.0f}</text>')
+        out.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,.{digits}f}</text>')
     for part in np.linspace(0.0, 1.0, 8 if last == 7 else 6):
         x = _LEFT + wide * part
-        out.append(f'<text x="{x:.1f}" y="{_HEIGHT - 14}" text-anchor="middle">{part * last:.0f}</text>')
+        out.append(f'<text x="{x:.1f}" y="{_HEIGHT - 20}" text-anchor="middle">{part * last:.0f}</text>')
     out.append(f'<text x="6" y="{_TOP - 8}">{unit}</text>')
-    out.append(f'<text x="{_LEFT + wide}" y="{_HEIGHT - 1}" text-anchor="end">{escape(below)}</text>')
+    out.append(f'<text x="{_LEFT + wide}" y="{_HEIGHT - 3}" text-anchor="end">{escape(below)}</text>')
     x = _LEFT
     for name, values in lines.items():
         words, colour = known.get(name, ("stored", "#54a24b"))

@@ -145,11 +145,15 @@ def _check_site(year: Year, years: OperatedYears, s: YearSchedule, q: int, serve
     tally.fail("balance", f"{label}: the schedule's load is not the served load", wrong)
     most, export = year.gate(period.start)
     sun = year.sun(period.start, years.added_mw)
+    flows = (s.imported, s.exported, s.renewable, s.generated, s.curtailed, s.charge, s.discharge)
+    shed = year.operating.curtailable.share_frac * load
     limits = {
-        "import": (s.imported - most).max(), "export": s.exported.max() - export,
-        "renewables": (s.renewable - sun).max(), "curtailed": (s.curtailed - year.operating.curtailable.share_frac * load).max(),
-        "less than nothing": -min(float(a.min(initial=0.0)) for a in (s.imported, s.exported, s.renewable, s.generated, s.curtailed, s.charge, s.discharge)),
-    }  # fmt: skip
+        "import": (s.imported - most).max(),
+        "export": s.exported.max() - export,
+        "renewables": (s.renewable - sun).max(),
+        "curtailed": (s.curtailed - shed).max(),
+        "less than nothing": -min(float(a.min(initial=0.0)) for a in flows),
+    }
     for name, over in limits.items():
         tally.fail("gate", f"{label}: {name} is {over:.3g} MW above its limit", max(0.0, float(over)) / size)
     missing = float(s.unserved.sum()) * year.dt / year.years
