@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415
 """One operating year against PyPSA with HiGHS: the same bus, stores, PV, gate and prices of both ERCOT years.
 
 Run ``python -m benchmarks.operations [--hours 8760] [--stores 3]`` with the extra ``benchmark`` installed. Both solve

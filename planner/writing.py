@@ -134,7 +134,8 @@ def schedule_files(plan: Plan) -> dict[str, bytes]:
         steps = len(s.load)
         label, step = pa.array([period] * steps).dictionary_encode(), pa.array(range(steps), pa.int32())
         flows = {
-            "load_mw": s.load, "import_mw": s.imported, "export_mw": s.exported, "renewable_mw": s.renewable.sum(axis=0),
+            "load_mw": s.load, "import_mw": s.imported, "export_mw": s.exported,
+            "renewable_mw": s.renewable.sum(axis=0),
             "generated_mw": s.generated.sum(axis=0), "curtailed_mw": s.curtailed, "charge_mw": s.charge.sum(axis=0),
             "discharge_mw": s.discharge.sum(axis=0), "stored_mwh": s.stored.sum(axis=0),
             "import_usd_per_mwh": s.price_usd_per_mwh,

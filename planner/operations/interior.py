@@ -414,7 +414,7 @@ class Factor:
             rest = np.zeros(self.small.shape[0])
             rest[: self.border] = answer[singles + n :]
             _gather(self.side, inner, rest)
-            part = np.linalg.solve(self.small, rest)
+            part = np.asarray(np.linalg.solve(self.small, rest), dtype=float)
             _spread(self.solved, part, inner)
             answer[singles + n :] = part[: self.border]
         _expand(self.pivot, self.tie, self.other, answer)

@@ -119,7 +119,7 @@ def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, effic
     per_year = 1.0 / clock.years
     gain = np.maximum(0.0, np.maximum(node - wear - stored, efficiency * stored - node))
     change = keep * np.roll(stored, -1) - stored
-    held: FloatArray = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
+    held = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
     return Worth(
         float(gain.sum()) * clock.dt_h * per_year,
         float(np.maximum(0.0, change).sum()) * per_year,

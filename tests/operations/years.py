@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Small operating years, and the same years as a plain linear program for another solver."""
 
 from __future__ import annotations
