@@ -83,7 +83,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `held_mwh[o,p,s]` | at least 0 | with `operations`: energy of an offer that is held back for outages in a season |
 | `brought_mwh[o,p,s,k]` | at least 0 | what an outage brings out of it at an edge of the service profile |
 | `cycled[o,p]` | at least 0 | containers of a delivery that age by daily use |
-| `operating_musd[p]` | million USD a year | cost of an operating year, bounded by cuts: [operations.md](operations.md) |
+| `operating_musd[p]` | million USD a year | cost of an operating year, bounded by cuts ([more](operations.md)) |
 | `added_mw[r]` | 0 to its most | PV or wind that is added |
 """
 
