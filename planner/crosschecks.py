@@ -9,8 +9,8 @@ from typing import get_args
 from planner.case import Case
 from planner.casefile import RawCase
 from planner.catalogue import CostRow
-from planner.faults import Fault, InputError, known_name, shown
-from planner.problem import Offer, Problem, Tables
+from planner.faults import Fault, known_name, shown
+from planner.problem import Offer, Tables
 from planner.units import month_text, parse_month
 
 #: Cost rows that only some incoterms need; nothing is added where there is none.
@@ -37,20 +37,6 @@ def cross_faults(case: Case, raw: RawCase, tables: Tables, offers: Sequence[Offe
     yield from _costs(tables, offers)
     yield from _duties(case, tables, offers)
     yield from _fire(case, tables, offers)
-
-
-def refuse_operations(problem: Problem, what: str) -> None:
-    """Refuse a question that is not asked of operating years yet.
-
-    Raises
-    ------
-    InputError
-        If the problem has ``operations``.
-    """
-    if problem.case.operating is not None:
-        raise InputError(
-            [Fault(problem.case.case, "operations.enabled", f"true, for {what}", "false: plans alone have it")]
-        )
 
 
 def _steps(case: Case, raw: RawCase) -> Iterator[Fault]:

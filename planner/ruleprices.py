@@ -8,7 +8,7 @@ from typing import cast
 
 from planner.case import Case
 from planner.catalogue import FlagName
-from planner.crosschecks import refuse_operations
+from planner.checks import refuse_operations
 from planner.pipeline import plan as solve
 from planner.problem import Offer, Problem
 from planner.results import Plan, RulePrice

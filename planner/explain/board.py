@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from planner.crosschecks import refuse_operations
+from planner.checks import refuse_operations
 from planner.explain import alternatives, baselines, ranges
 from planner.explain.answers import Baseline, Explanation, ProblemKind, Range
 from planner.explain.bridge import bridges

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyomo.environ as pyo
 
-from planner.crosschecks import refuse_operations
+from planner.checks import refuse_operations
 from planner.frontier.campus import Campus, Held, prepared, unlimited
 from planner.frontier.curve import NOTHING, Curve, Fact, hidden_area, slice_curve
 from planner.frontier.engine import Engine

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner import pipeline
-from planner.crosschecks import refuse_operations
+from planner.checks import refuse_operations
 from planner.frontier.archive import Archive
 from planner.frontier.campus import prepared, unlimited
 from planner.frontier.engine import Engine
