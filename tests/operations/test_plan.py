@@ -135,10 +135,8 @@ def test_cuts_lie_below_every_schedule() -> None:
 
 
 def test_fronts_refuse_operating_years() -> None:
-    from planner.frontier import trace_frontier
-
     with pytest.raises(InputError):
-        trace_frontier(planner.load_case("tiny", ["operations.enabled=true"]))
+        planner.trace_frontier(planner.load_case("tiny", ["operations.enabled=true"]))
 
 
 @pytest.mark.parametrize(
