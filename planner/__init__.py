@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Explanation": "planner.explain.answers",
+    "Explanation": "planner.answers",
     "Frontier": "planner.frontier.results",
     "Infeasible": "planner.solve",
     "InputError": "planner.inputs",

@@ -11,7 +11,7 @@ from planner.case import MEASURES
 from planner.catalogue import FlagName
 from planner.decode import Decision
 from planner.model.coefficients import Coefficients
-from planner.model.exposure import share_vectors
+from planner.model.exposure import relief_vectors, share_vectors
 from planner.operations.schedule import held_each
 from planner.problem import FloatArray
 from planner.results import Critical, EntityFlag, Margin, ZoneUse
@@ -38,6 +38,7 @@ def all_items_musd(c: Coefficients, d: Decision) -> dict[str, float]:
         years = finance.stream(problem, period.start, period.end)
         late += problem.case.load.delay_usd_per_mw_yr * (period.target_mw - served) * years
     total["delay"] += late
+    total["sourcing"] = float(c.network.cost_musd_per_mwh @ d.sourced_mwh) * USD_PER_MUSD if d.sourced_mwh.size else 0.0
     total["income_tax"] += finance.with_tax(problem, {"delay": late})["income_tax"]
     if d.operated is not None:
         total |= d.operated.items_usd(c)
@@ -78,7 +79,38 @@ def entities(c: Coefficients, d: Decision) -> tuple[EntityFlag, ...]:
 def exposure_frac(c: Coefficients, d: Decision) -> dict[str, float]:
     """Exposure by every measure."""
     bought = d.containers.sum(axis=1)
-    return {m: max(float(share @ bought) for share in share_vectors(c, m).values()) for m in MEASURES}
+    found = {}
+    for m in MEASURES:
+        less = relief_vectors(c, m)
+        sums = {
+            name: float(share @ bought)
+            - (float(less[name] @ d.sourced_mwh) if name in less and d.sourced_mwh.size else 0.0)
+            for name, share in share_vectors(c, m).items()
+        }
+        found[m] = max(sums.values())
+    return found
+
+
+def macr_frac(c: Coefficients, d: Decision) -> dict[str, float | None]:
+    """Material assistance by construction phase and for all storage bought, with what chosen sources add."""
+    found = content_frac(c, d, c.macr)
+    if not c.problem.case.sourcing.traced or not d.sourced_mwh.size:
+        return found
+    phases = c.problem.case.policy.phases
+    weight = d.containers * (c.nameplate_mwh * np.array([o.is_storage for o in c.problem.offers]))[:, None]
+    phase_of = [policy.construction_phase(c.problem, period) for period in c.problem.periods]
+    for h, name in [*((h, phase.phase) for h, phase in enumerate(phases)), (None, "all")]:
+        inside = [p for p, index in enumerate(phase_of) if name == "all" or index == h]
+        mwh = float(weight[:, inside].sum())
+        added = sum(
+            a * x
+            for a, x, one in zip(c.network.assistance_mwh, d.sourced_mwh, c.network.choices, strict=True)
+            if one.period in inside
+        )
+        old = found[name]
+        if old is not None and mwh > 0:
+            found[name] = old + added / mwh
+    return found
 
 
 def content_frac(c: Coefficients, d: Decision, ratio: FloatArray) -> dict[str, float | None]:

@@ -331,6 +331,21 @@ class Supply(Part):
     scale_frac: Annotated[float, Field(ge=0, le=100)]
 
 
+class Sourcing(Part):
+    """The supply chain before the cell as a network: off, kept as the tables say, or chosen with the portfolio.
+
+    ``material_assistance``: ``component`` asks who made the cells, ``traced`` follows their materials to the mine.
+    """
+
+    mode: Literal["none", "table", "free"]
+    material_assistance: Literal["component", "traced"]
+
+    @property
+    def traced(self) -> bool:
+        """Whether material assistance looks behind the maker of the cells."""
+        return self.mode != "none" and self.material_assistance == "traced"
+
+
 class Security(Part):
     """How much exposure to China is worth avoiding, and what a cut-off of its exports would cost."""
 
@@ -371,6 +386,7 @@ class Case(Part):
     exposure_limits: dict[Measure, ExposureLimit]
     offers: OfferChoice
     supply: Supply
+    sourcing: Sourcing
     security: Security
     futures: Futures
     committed: Committed

@@ -23,7 +23,7 @@ Chemistry = Literal[
 #: Entity flags of an offer; the cut-offs are set by the futures of a case, not by the tables.
 FlagName = Literal[
     "pfe_tax", "ndaa154", "usc4865", "list1260h", "fcc", "software_control", "service_provider",
-    "cut_off_ordered", "cut_off_delivered",
+    "cut_off_ordered", "cut_off_delivered", "cut_off_layer_ordered", "cut_off_layer_delivered",
 ]  # fmt: skip
 Kind = Literal["storage", "generator", "firm_contract"]
 Evidence = Literal["none", "unit_test", "lsft"]
@@ -325,6 +325,10 @@ class BanRow(Row):
     ``flag``: the entity flag binds. ``makers``: cell maker or supplier is one of these (``;``).
     ``layers``: the value-weighted China share of these layers (``;``) is above ``china_frac``.
     ``licensor_country``: the technology is licensed from there.
+
+    With the sourcing network on, a ``flag`` that is only disputed counts as no where the buyer's own sourcing
+    keeps the China share of ``proof_layers`` (``;``), by value, at ``proof_frac`` or below; a layer cut off is passed
+    in the same way.
     """
 
     table: ClassVar[str] = "bans"
@@ -338,6 +342,8 @@ class BanRow(Row):
     layers: OptText = ""
     china_frac: Frac = 0.0
     licensor_country: OptText = ""
+    proof_layers: OptText = ""
+    proof_frac: Frac = 0.0
 
     @model_validator(mode="after")
     def _asks_something(self) -> BanRow:
@@ -405,9 +411,67 @@ class LithiumRow(Row):
     usd_per_kg: Pos
 
 
+class MaterialRow(Row):
+    """What a nameplate kWh of a chemistry takes from one supply-chain layer, in kg or m2."""
+
+    table: ClassVar[str] = "materials"
+    key: ClassVar[tuple[str, ...]] = ("chemistry", "layer")
+    chemistry: Chemistry
+    layer: Name
+    material: Text
+    amount_per_kwh: Pos
+    unit: Literal["kg LCE/kWh", "kg/kWh", "m2/kWh"]
+
+
+class SourceNodeRow(Row):
+    """A mine, refinery or plant that cells can be sourced from.
+
+    ``premium_usd_per_unit`` is what a kg (or m2) costs above Chinese supply. Goods leave the node
+    ``ahead_months`` before the container is commissioned, from ``start`` on; with probability
+    ``delay_risk_frac`` they are not there. ``feeds`` names the refineries (``;``) that take a mine's ore.
+    """
+
+    table: ClassVar[str] = "source_nodes"
+    key: ClassVar[tuple[str, ...]] = ("node",)
+    node: Name
+    layer: Name
+    owner: Text
+    country: Name
+    owner_country: Name
+    chemistries: Text
+    feeds: OptText = ""
+    premium_usd_per_unit: Finite
+    ahead_months: Annotated[int, Field(ge=0, le=60)]
+    start: Month
+    delay_risk_frac: Annotated[float, Field(ge=0, le=0.95)]
+
+
+class SourceOutputRow(Row):
+    """Output of a source node in one year (kt or million m2), what is promised to others, our reach."""
+
+    table: ClassVar[str] = "source_output"
+    key: ClassVar[tuple[str, ...]] = ("node", "year")
+    node: Name
+    year: Annotated[int, Field(ge=2020, le=2100)]
+    capacity: NonNeg
+    committed_frac: Frac
+    obtainable_frac: Frac
+
+
+class OfferSourcingRow(Row):
+    """What the maker of an offer's cells accepts in one layer: node names (``;``) or ``*``, and what a change costs."""
+
+    table: ClassVar[str] = "offer_sourcing"
+    key: ClassVar[tuple[str, ...]] = ("offer", "layer")
+    offer: Name
+    layer: Name
+    nodes: Text
+    change_usd_per_kwh: NonNeg
+
+
 TABLES: tuple[type[Row], ...] = (
     OfferRow, OfferValueRow, OfferPriceRow, OfferTierRow, OfferFlagRow, OfferComponentRow,
     OfferLayerRow, SupplierRow, FactoryRow, FactoryOutputRow, ComponentWeightRow, LayerWeightRow,
     TariffRow, CreditRow, BanRow, FireRuleRow, CostRow, FadeRow, LithiumRow, ProductionCreditRow, DepreciationRow,
-    ExchangeRow,
+    ExchangeRow, MaterialRow, SourceNodeRow, SourceOutputRow, OfferSourcingRow,
 )  # fmt: skip

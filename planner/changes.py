@@ -73,6 +73,24 @@ class FactoryChange(Change):
     obtainable_scale_frac: Scale = 1.0
 
 
+class NodeChange(Change):
+    """Mines, refineries and plants of the sourcing network: those that fit every key given; all if none is.
+
+    ``start_add_months`` moves start and ramp (negative: earlier); ``premium_add_usd_per_unit`` is per kg or m2,
+    negative for a credit per unit made.
+    """
+
+    nodes: Names | None = None
+    layers: Names | None = None
+    countries: Names | None = None
+    owner_countries: Names | None = None
+    start_add_months: Annotated[int, Field(ge=-120, le=240)] = 0
+    output_scale_frac: Scale = 1.0
+    obtainable_scale_frac: Scale = 1.0
+    risk_scale_frac: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    premium_add_usd_per_unit: Annotated[float, Field(ge=-1000.0, le=1000.0)] = 0.0
+
+
 class DutyChange(Change):
     """Points of duty added by origin and class, from a month until another."""
 
@@ -148,6 +166,7 @@ class Futures(BaseModel):
     lithium: dict[Name, LithiumChange]
     costs: dict[Name, CostChange]
     load: dict[Name, LoadChange]
+    nodes: dict[Name, NodeChange]
 
 
 class SignedOrder(BaseModel):

@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from planner import yard
 from planner.case import LOST_TOGETHER
-from planner.exposure import exposure_share
+from planner.exposure import least_share
 from planner.faults import Fault, InputError
 from planner.outages import requirement, safe_availability, start_delay, window_steps
 from planner.periods import energisation_series, step_value
@@ -218,6 +218,8 @@ def _losses(bounds: _Bounds) -> Iterator[Impossible]:
             groups.append((rule, name, kept))
     kept = [o for o in bounds.buyable if not o.is_storage or not flag_binds(problem, o, "software_control")]
     groups.append(("software", "prohibited software", kept))
+    everything = bounds.obtainable_mwh(list(bounds.buyable))
+    short: dict[tuple[str, str], list[str]] = {}
     for rule, name, survivors in groups:
         share = getattr(shares, rule)
         if share is None:
@@ -225,9 +227,12 @@ def _losses(bounds: _Bounds) -> Iterator[Impossible]:
         obtainable = bounds.obtainable_mwh(survivors)
         for period, need, most in zip(problem.periods, bounds.need_mwh, obtainable, strict=True):
             if most < share * need - TOLERANCE:
-                text = f"without {name} at most {most:,.0f} MWh can be had by {period.label}"
-                yield Impossible(f"reliability.contingencies.{rule}", f"{text}; {share * need:,.0f} MWh must survive")
+                if everything[period.index] >= share * need - TOLERANCE:  # else too little comes with nothing lost
+                    text = f"at most {most:,.0f} MWh can be had by {period.label}; {share * need:,.0f} MWh must survive"
+                    short.setdefault((rule, text), []).append(name)
                 break
+    for (rule, text), names in short.items():
+        yield Impossible(f"reliability.contingencies.{rule}", f"without {' or '.join(names)} {text}")
 
 
 def _area(bounds: _Bounds) -> Iterator[Impossible]:
@@ -268,7 +273,7 @@ def _exposure(bounds: _Bounds) -> Iterator[Impossible]:
     for measure, limit in problem.case.exposure_limits.items():
         if measure.startswith("chokepoint"):
             continue
-        least = min(exposure_share(problem, o, measure) for o in storage) * least_mwh / required
+        least = min(least_share(problem, o, measure) for o in storage) * least_mwh / required
         if least > limit.max_frac + TOLERANCE:
             text = f"every plan has at least {least:.3f}; the limit is {limit.max_frac:g}"
             yield Impossible(f"exposure_limits.{measure}", text)

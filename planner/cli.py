@@ -225,6 +225,9 @@ def frontier(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner plan or frontier wrote.")],
+    study_: Annotated[
+        Path | None, typer.Option("--study", metavar="DIR", help="Add what planner study-report found about this case.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Write report.html and report.xlsx of a result folder again."""
@@ -233,7 +236,7 @@ def report(
         from planner.report import write_report
 
         try:
-            written = write_report(folder)
+            written = write_report(folder, study_)
         except OSError as error:
             say(f"The report could not be written to {folder}: {error.strerror or error}.")
             return BAD_INPUT

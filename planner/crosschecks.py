@@ -37,6 +37,8 @@ def cross_faults(case: Case, raw: RawCase, tables: Tables, offers: Sequence[Offe
     yield from _costs(tables, offers)
     yield from _duties(case, tables, offers)
     yield from _fire(case, tables, offers)
+    if case.sourcing.mode != "none":
+        yield from _sources(tables, offers)
 
 
 def _steps(case: Case, raw: RawCase) -> Iterator[Fault]:
@@ -153,3 +155,39 @@ def _fire_lookups(case: Case, offers: Sequence[Offer]) -> Iterator[tuple[str, st
             yield rule, chemistry, evidence, "*", "*"
         for zone in zones if storage else []:
             yield "fire_area_cap_mwh", chemistry, evidence, zone, "*"
+
+
+def _sources(tables: Tables, offers: Sequence[Offer]) -> Iterator[Fault]:
+    """Names of the sourcing network, and what its sums need: materials, layer weights, output."""
+    nodes = {n.node: n for n in tables.source_nodes}
+    refineries = {n.node for n in tables.source_nodes if n.layer == "refining"}
+    layers = {r.layer for r in tables.layer_weights}
+    for node in tables.source_nodes:
+        if node.layer not in layers:
+            yield Fault(
+                "data/source_nodes.csv", f"{node.node} layer", shown(node.layer), known_name(node.layer, layers)
+            )
+        for name in _listed(node.feeds):
+            if name not in refineries:
+                yield Fault("data/source_nodes.csv", f"{node.node} feeds", shown(name), known_name(name, refineries))
+    for unknown in sorted({r.node for r in tables.source_output} - set(nodes)):
+        yield Fault("data/source_output.csv", "node", shown(unknown), known_name(unknown, nodes))
+    for silent in sorted(set(nodes) - {r.node for r in tables.source_output}):
+        yield Fault("data/source_output.csv", "node", f"no row of {silent}", "a row for one year or more")
+    chemistry = {o.offer: o.chemistry for o in offers}
+    weighed: set[tuple[str, str]] = {(r.chemistry, r.layer) for r in tables.layer_weights}
+    made_of: set[tuple[str, str]] = {(r.chemistry, r.layer) for r in tables.materials}
+    for row in tables.offer_sourcing:
+        key = f"{row.offer} {row.layer}"
+        for name in () if row.nodes.strip() == "*" else _listed(row.nodes):
+            if name not in nodes or nodes[name].layer != row.layer:
+                there = [n for n, node in nodes.items() if node.layer == row.layer]
+                yield Fault("data/offer_sourcing.csv", key, shown(name), known_name(name, there))
+        pair = (chemistry.get(row.offer, ""), row.layer)
+        if row.offer in chemistry and not {pair} <= weighed & made_of:
+            found = f"no material or no layer weight of {pair[0]}"
+            yield Fault("data/offer_sourcing.csv", key, found, "a row in materials.csv and in layer_weights.csv")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]

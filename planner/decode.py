@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyomo.environ as pyo
@@ -40,6 +40,8 @@ class Decision:
         Containers by credit state of each delivery, where ``credits.unit`` is pools; else None.
     operated
         Hourly operation of every period, with ``operations``; else None.
+    sourced_mwh
+        Size of every choice of the sourcing network, in the order of ``Network.choices``; empty where all is as quoted.
     """
 
     containers: IntArray
@@ -50,6 +52,7 @@ class Decision:
     served_mw: FloatArray
     pools: dict[tuple[int, int], dict[str, float]] | None = None
     operated: Operated | None = None
+    sourced_mwh: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatArray) -> Decision:
@@ -70,6 +73,7 @@ def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatAr
         chosen = [t for t in c.reachable_tiers(o) if value(m.tier[offers[o].offer, offers[o].tiers[t].tier]) > 0.5]
         if chosen and containers[o].sum() > 0:
             tier[o] = chosen[0]
+    sourced = np.array([max(0.0, value(m.sourced_mwh[x.key])) for x in c.network.choices])
     states: dict[int, CreditState] = {}
     for h, phase in enumerate(c.problem.case.policy.phases):
         states[h] = "none"
@@ -77,7 +81,7 @@ def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatAr
             if (phase.phase, q) in m.phase_states and value(m.state[phase.phase, q]) > 0.5:
                 states[h] = q  # type: ignore[assignment]
     if problem.case.objective == "resource" and not pooled:
-        states = {h: _best_state(c, containers, h) for h in states}
+        states = {h: _best_state(c, containers, sourced, h) for h in states}
     pools = _pools(c, m, containers, tier, value) if pooled else None
     if pools is not None:
         states = dict.fromkeys(states, "pools")
@@ -87,10 +91,10 @@ def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatAr
         options.append(taken[0] if taken else choices[0])
     placed = spread(c, m, containers, value)
     served = np.array([value(m.served_mw[p.label]) for p in periods])
-    return Decision(containers, tier, states, placed, tuple(options), served, pools)
+    return Decision(containers, tier, states, placed, tuple(options), served, pools, sourced_mwh=sourced)
 
 
-def _best_state(c: Coefficients, containers: IntArray, h: int) -> CreditState:
+def _best_state(c: Coefficients, containers: IntArray, sourced: FloatArray, h: int) -> CreditState:
     """Highest credit state that the ratios of a phase allow: the resource view does not care, the buyer does."""
     problem = c.problem
     phase = problem.case.policy.phases[h]
@@ -103,7 +107,9 @@ def _best_state(c: Coefficients, containers: IntArray, h: int) -> CreditState:
     slack = 1e-9
     macr = policy.macr_threshold(problem, phase) or 0.0
     domestic = c.domestic @ mwh / mwh.sum() >= policy.domestic_threshold(problem, phase) - slack
-    if c.macr @ mwh / mwh.sum() < macr - slack:
+    inside_h = np.array([c.phase[one.period] == h for one in c.network.choices], dtype=float)
+    traced = float((c.network.assistance_mwh * inside_h) @ sourced)
+    if (c.macr @ mwh + traced) / mwh.sum() < macr - slack:
         return "none"
     needed = problem.case.policy.monetisation == "elective_pay" and policy.elective_kept(problem, phase) == 0
     return "bonus" if domestic else ("none" if needed else "base")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from planner.policy import flag_binds
-from planner.problem import Offer, Problem
+from planner.policy import accepted_nodes, flag_binds
+from planner.problem import LayerShare, Offer, Problem
+from planner.results import Plan
 
 
 def layer_shares(offer: Offer, ownership: bool) -> dict[str, float]:
@@ -30,3 +31,28 @@ def exposure_share(problem: Problem, offer: Offer, measure: str) -> float:
 def layers(problem: Problem) -> list[str]:
     """Every supply-chain layer that some offer has."""
     return sorted({layer for offer in problem.offers for layer in offer.layers})
+
+
+def relieved_mwh(problem: Problem, measure: str, plan: Plan, layer: str = "") -> dict[str, float]:
+    """Exposed MWh that a plan's chosen sources take away, by delivery period; of one layer for the chokepoints."""
+    by_owner, kind = measure.endswith("_ownership"), measure.removesuffix("_ownership")
+    weights = {(r.chemistry, r.layer): r.weight_frac for r in problem.tables.layer_weights}
+    chemistry = {o.offer: o.chemistry for o in problem.offers}
+    found: dict[str, float] = {}
+    for row in plan.sourcing:
+        before = {"made": (1.0, 1.0), "owned": (0.0, 1.0), "hosted": (1.0, 0.0)}[row.part][by_owner]
+        less = before - float((row.owner_country if by_owner else row.country) == "China")
+        of_layer = float(row.layer == layer)
+        weight = weights[chemistry[row.offers.split("; ")[0]], row.layer] if kind == "value" else of_layer
+        if kind in ("value", "chokepoint"):
+            found[row.period] = found.get(row.period, 0.0) + less * weight * row.energy_mwh
+    return found
+
+
+def least_share(problem: Problem, offer: Offer, measure: str) -> float:
+    """Exposure of one MWh of ``offer`` if all that its maker may source elsewhere came from there."""
+    free = accepted_nodes(problem, offer)
+    layers = {
+        n: LayerShare(production_frac=0.0, ownership_frac=0.0) if n in free else s for n, s in offer.layers.items()
+    }
+    return exposure_share(problem, offer.model_copy(update={"layers": layers}), measure)

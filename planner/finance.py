@@ -26,7 +26,7 @@ ITEMS = (
     "equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc", "fuel", "land",
     "fire_barriers", "qualification", "operation", "insurance", "standby_energy", "end_of_life", "residual_value",
     "tax_credit", "delay", "expected_delay", "delivery_damages", "service", "finance_adder", "cancellation", "grant",
-    "recapture", "depreciation", "income_tax", "production_credit",
+    "recapture", "depreciation", "income_tax", "production_credit", "sourcing",
 )  # fmt: skip
 
 

@@ -24,9 +24,11 @@ from planner.catalogue import (
     OfferRow,
     OfferValueRow,
     Row,
+    SourceNodeRow,
+    SourceOutputRow,
     TariffRow,
 )
-from planner.changes import Change, CutOff, DutyChange, FactoryChange, LoadChange, OfferChange
+from planner.changes import Change, CutOff, DutyChange, FactoryChange, LoadChange, NodeChange, OfferChange
 from planner.faults import known_name, shown
 from planner.offerbook import OfferRows
 from planner.tablefiles import RowSets, row_key
@@ -109,6 +111,8 @@ class Future:
                 if row.cost in cost.costs and fits:
                     value = row.value * cost.value_scale_frac
                     self._put("costs", _marked(row, cost, f"costs.{name}", value=value))
+        for name, change in self.futures.nodes.items():
+            self._nodes(name, change)
 
     def change_offers(self, book: Mapping[str, OfferRows]) -> frozenset[str]:
         """Change offers and factories; return the offers that no longer exist."""
@@ -159,6 +163,42 @@ class Future:
                 rate = max(0.0, row.rate_frac + change.add_frac) if within else row.rate_frac
                 self._put("tariffs", _marked(row, change, f"duties.{name}", rate_frac=rate) if within else row)
 
+    def _nodes(self, name: str, change: NodeChange) -> None:
+        """Mines, refineries and plants: earlier or later, larger, surer, with a credit per unit."""
+        nodes = [cast(SourceNodeRow, r) for r in self.tables["source_nodes"].values()]
+        fields = {"nodes": "node", "layers": "layer", "countries": "country", "owner_countries": "owner_country"}
+        for key, field in fields.items():
+            known = {str(getattr(n, field)) for n in nodes}
+            self._known(f"nodes.{name}.{key}", getattr(change, key) or (), known)
+        for node in nodes:
+            wanted = ((getattr(change, key), getattr(node, field)) for key, field in fields.items())
+            if all(names is None or value in names for names, value in wanted):
+                self._one_node(node, change, f"nodes.{name}")
+
+    def _one_node(self, node: SourceNodeRow, change: NodeChange, where: str) -> None:
+        rows = [cast(SourceOutputRow, r) for r in self.tables["source_output"].values()]
+        series = sorted((r for r in rows if r.node == node.node), key=lambda r: r.year)
+        moved = _marked(
+            node, change, where, start=node.start + change.start_add_months,
+            premium_usd_per_unit=node.premium_usd_per_unit + change.premium_add_usd_per_unit,
+            delay_risk_frac=min(0.95, node.delay_risk_frac * change.risk_scale_frac),
+        )  # fmt: skip
+        self._put("source_nodes", moved)
+        if not series:
+            return
+        years = [r.year for r in series]
+        shift = change.start_add_months / MONTHS_PER_YEAR
+        late, early = max(0, int(np.ceil(shift))), min(0, int(np.floor(shift)))
+        for year in range(years[0] + early, years[-1] + late + 1):
+            columns = {
+                c: float(np.interp(year - by, years, [getattr(r, c) for r in series]))
+                for c, by in (("capacity", shift), ("committed_frac", 0.0), ("obtainable_frac", 0.0))
+            }
+            columns["capacity"] *= change.output_scale_frac
+            columns["obtainable_frac"] = min(1.0, columns["obtainable_frac"] * change.obtainable_scale_frac)
+            base = next((r for r in reversed(series) if r.year <= year), series[0])
+            self._put("source_output", _marked(base, change, where, year=year, **columns))
+
     def _factories(self, name: str, change: FactoryChange, heads: Iterable[OfferRow]) -> None:
         rows = [cast(FactoryRow, r) for r in self.tables["factories"].values()]
         self._known(f"factories.{name}.factories", change.factories or (), {r.factory for r in rows})
@@ -208,28 +248,38 @@ class Future:
             layers = {layer for rows in book.values() for layer in rows.layers}
             self._known(f"cutoffs.{name}.goods", (cut.goods,), layers | set(fields))
         clock = "order" if cut.clock == "ordered" else "delivery"
+        # where sources are chosen, an offer still comes if nothing of the layer is made in China any more
+        proven = self.case.sourcing.mode == "free" and cut.goods not in fields
+        flag, words = (f"layer-{clock}", cut.goods) if proven else (clock, "")
         for rows in book.values():
             if rows.head is not None and _stops(cut, rows):
                 way = {"shipped": ("shipping_months", "commissioning_months"), "delivered": ("commissioning_months",)}
                 months = [rows.values[m].value for m in way.get(cut.clock, ()) if m in rows.values]
-                _flag(rows, cut, cut.since + int(sum(months)), name)
+                _flag(rows, cut, cut.since + int(sum(months)), name, flag)
         # one ban per clock, in force from the earliest cut; the date of each offer stands in its flag
         bans = cast("Iterable[BanRow]", self.tables["bans"].values())
-        earlier = [b.since for b in bans if b.ban == f"cut-off-{clock}" and b.buyer == self.case.buyer]
+        same = [b for b in bans if b.ban == f"cut-off-{flag}" and b.buyer == self.case.buyer]
+        layers_cut = dict.fromkeys([*(n for b in same for n in b.proof_layers.split(";")), words])
+        since = min([cut.since, *(b.since for b in same)])
         ban = BanRow(
-            ban=f"cut-off-{clock}", buyer=self.case.buyer, flag=_FLAGS[clock], since=min([cut.since, *earlier]),
-            clock=clock, unit="month", date="future", source=f"future {name}: {cut.source}"[:400],
-            confidence=cut.confidence, note=cut.note,
+            ban=f"cut-off-{flag}", buyer=self.case.buyer, flag=_FLAGS[flag], since=since, clock=clock,
+            proof_layers=";".join(layers_cut), unit="month", date="future",
+            source=f"future {name}: {cut.source}"[:400], confidence=cut.confidence, note=cut.note,
         )  # fmt: skip
         self._put("bans", ban)
 
 
-_FLAGS: dict[str, Any] = {"order": "cut_off_ordered", "delivery": "cut_off_delivered"}
+_FLAGS: dict[str, Any] = {
+    "order": "cut_off_ordered",
+    "delivery": "cut_off_delivered",
+    "layer-order": "cut_off_layer_ordered",
+    "layer-delivery": "cut_off_layer_delivered",
+}
 
 
-def _flag(rows: OfferRows, cut: CutOff, since: int, name: str) -> None:
+def _flag(rows: OfferRows, cut: CutOff, since: int, name: str, which: str) -> None:
     """Date the flag of an offer; of two cut-offs the earlier counts."""
-    flag = _FLAGS["order" if cut.clock == "ordered" else "delivery"]
+    flag = _FLAGS[which]
     old = rows.flags.get(flag)
     if old is not None and old.since is not None and old.since <= since:
         return

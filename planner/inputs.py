@@ -329,6 +329,11 @@ def _rows_entered(
         "depreciation": (r for r in tables.depreciation if r.schedule == case.finance.depreciation),
         "lithium": (r for r in tables.lithium if r.path == case.finance.lithium_path),
     }
+    if case.sourcing.mode != "none":
+        names = {o.offer for o in chosen}
+        kept["materials"] = (r for r in tables.materials if r.chemistry in chemistries)
+        kept["source_nodes"], kept["source_output"] = tables.source_nodes, tables.source_output
+        kept["offer_sourcing"] = (r for r in tables.offer_sourcing if r.offer in names)
     result = {name: tuple(part) for name, part in rows.items()}
     result.update({name: tuple(part) for name, part in kept.items()})
     result["defaults"] = defaults

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from planner import account, decode
+from planner import account, decode, sourced
 from planner.catalogue import CONFIDENCE_ORDER, Row
 from planner.decode import Decision
 from planner.evidence import dossier
@@ -147,7 +147,9 @@ def stated(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
         entities=account.entities(c, d),
         exposure_frac=account.exposure_frac(c, d),
         domestic_content_frac=account.content_frac(c, d, c.domestic),
-        macr_frac=account.content_frac(c, d, c.macr),
+        macr_frac=account.macr_frac(c, d),
+        sourcing=sourced.replacements(c, d),
+        sourced_layers=sourced.layers_by_source(c, d),
         credit_state={h.phase: d.states[i] for i, h in enumerate(problem.case.policy.phases)},
         served_mw={p.label: float(mw) for p, mw in zip(problem.periods, d.served_mw, strict=True)},
         critical_path=account.critical_path(c, d),
@@ -193,6 +195,7 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
         _before_outages(problem),
         "On-site PV serves load directly; charging from it during an outage is not counted.",
         *_credit_reading(problem),
+        *_sourcing_reading(problem),
         *problem.notes,
     )
 
@@ -205,6 +208,23 @@ def _before_outages(problem: Problem) -> str:
     return (
         f"The fleet is operated between what is held back for outages and {full:.0%} of its usable energy; an outage"
         " finds at least what is held back, and the fleet is not recharged while it lasts."
+    )
+
+
+def _sourcing_reading(problem: Problem) -> tuple[str, ...]:
+    """How sources before the cell were chosen, and what their premiums leave out."""
+    if problem.case.sourcing.mode != "free":
+        return ()
+    how = (
+        "followed to the mine, by value"
+        if problem.case.sourcing.traced
+        else "not followed: the maker of the cells counts"
+    )
+    return (
+        "Sources before the cell are chosen where the maker accepts it; what is not chosen stays as the tables say.",
+        "What a node gives is weighted with the probability that it is there; premiums are paid at delivery and earn no"
+        " tax credit.",
+        f"For material assistance the materials of the cells are {how}.",
     )
 
 

@@ -13,6 +13,11 @@ MATERIAL_ASSISTANCE_FROM = parse_month("2026-01")
 CONTINUITY_MONTHS = 48
 CONTROL_YEARS = 2.0
 STATES = ("none", "base", "bonus")
+#: Flags of a layer that stops coming from China: an offer may do without it.
+CUT_LAYERS = ("cut_off_layer_ordered", "cut_off_layer_delivered")
+#: The listed component whose materials can be traced, and the layers that it is made of.
+CELLS = "cells"
+CELL_LAYERS = ("mining", "refining", "cathode", "anode", "electrolyte", "separator", "cell")
 
 
 def credit_value(problem: Problem, parameter: str, construction_start: int) -> float:
@@ -98,12 +103,58 @@ def domestic_content(problem: Problem, offer: Offer) -> float:
 
 
 def material_assistance(problem: Problem, offer: Offer) -> float:
-    """Share of the listed components present that no prohibited entity made (26 USC 7701(a)(52))."""
+    """Share of the listed components present that no prohibited entity made (26 USC 7701(a)(52)).
+
+    Where the materials of the cells are traced, before any choice of their sources.
+    """
     weights = _weights(problem)
     present = {name: c for name, c in offer.components.items() if c.present}
     total = sum(weights[name] for name in present)
     bad = sum(weights[n] for n, c in present.items() if counts_as_yes(problem, c.prohibited))
-    return 1.0 - bad / total if total > 0 else 1.0
+    ratio = 1.0 - bad / total if total > 0 else 1.0
+    if problem.case.sourcing.traced:
+        ratio -= sum(traced_weight(problem, offer, n) * s.ownership_frac for n, s in offer.layers.items())
+    return ratio
+
+
+def accepted_nodes(problem: Problem, offer: Offer) -> dict[str, tuple[str, ...]]:
+    """Source nodes by layer that the maker of an offer's cells accepts; only layers with some China share."""
+    if problem.case.sourcing.mode != "free" or not offer.is_storage:
+        return {}
+    found = {}
+    for row in problem.tables.offer_sourcing:
+        share = offer.layers.get(row.layer)
+        if row.offer != offer.offer or share is None or max(share.production_frac, share.ownership_frac) <= 0:
+            continue
+        fits = [
+            n.node
+            for n in problem.tables.source_nodes
+            if n.layer == row.layer and offer.chemistry in names_of(n.chemistries)
+        ]
+        nodes = tuple(n for n in fits if row.nodes.strip() == "*" or n in names_of(row.nodes))
+        if nodes:
+            found[row.layer] = nodes
+    return found
+
+
+def traced_weight(problem: Problem, offer: Offer, layer: str) -> float:
+    """Weight of one layer in an offer's material-assistance ratio where the materials of the cells are traced.
+
+    The percentage of the cells is split over the layers up to the cell by value; 0 where the maker of the cells is
+    a prohibited entity, for then all of it counts against the ratio anyway.
+    """
+    cells = offer.components.get(CELLS)
+    if cells is None or not cells.present or counts_as_yes(problem, cells.prohibited) or layer not in CELL_LAYERS:
+        return 0.0
+    weights = _weights(problem)
+    total = sum(weights[name] for name, c in offer.components.items() if c.present)
+    split = {
+        r.layer: r.weight_frac
+        for r in problem.tables.layer_weights
+        if r.chemistry == offer.chemistry and r.layer in CELL_LAYERS
+    }
+    whole = sum(split.values())
+    return weights[CELLS] / total * split.get(layer, 0.0) / whole if total > 0 and whole > 0 else 0.0
 
 
 def flag_binds(problem: Problem, offer: Offer, flag: FlagName, month: int | None = None) -> bool:
@@ -120,8 +171,32 @@ def bans_on(problem: Problem, offer: Offer, period: Period) -> Iterable[str]:
         if ban.buyer != problem.case.buyer:
             continue
         month = period.start if ban.clock == "delivery" else period.start - offer.order_lead_months
-        if month >= ban.since and _ban_fits(problem, offer, ban, month):
+        fits = month >= ban.since and _ban_fits(problem, offer, ban, month)
+        if fits and not _open_to_proof(problem, offer, ban):
             yield ban.ban
+
+
+def bans_proven_by(problem: Problem, offer: Offer, period: Period) -> Iterable[BanRow]:
+    """Bans that an offer escapes in ``period`` only if its sourcing is clean enough."""
+    for ban in problem.tables.bans:
+        if ban.buyer != problem.case.buyer:
+            continue
+        month = period.start if ban.clock == "delivery" else period.start - offer.order_lead_months
+        if month >= ban.since and _ban_fits(problem, offer, ban, month) and _open_to_proof(problem, offer, ban):
+            yield ban
+
+
+def _open_to_proof(problem: Problem, offer: Offer, ban: BanRow) -> bool:
+    """Whether where its materials come from can settle a doubt about an offer, or lead it past a cut-off."""
+    if not ban.proof_layers or ban.flag is None or problem.case.sourcing.mode != "free":
+        return False
+    flag = offer.flags.get(ban.flag)
+    cell = offer.layers.get("cell")
+    if flag is None or cell is None or not accepted_nodes(problem, offer):
+        return False
+    if ban.flag in CUT_LAYERS:
+        return True
+    return flag.status == "disputed" and offer.licensor_country != "China" and cell.ownership_frac == 0
 
 
 def _ban_fits(problem: Problem, offer: Offer, ban: BanRow, month: int) -> bool:

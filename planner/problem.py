@@ -28,9 +28,13 @@ from planner.catalogue import (
     Kind,
     LayerWeightRow,
     LithiumRow,
+    MaterialRow,
     Maturity,
+    OfferSourcingRow,
     ProductionCreditRow,
     Row,
+    SourceNodeRow,
+    SourceOutputRow,
     Status,
     SupplierRow,
     TariffRow,
@@ -202,6 +206,10 @@ class Tables:
     production_credits: tuple[ProductionCreditRow, ...] = ()
     depreciation: tuple[DepreciationRow, ...] = ()
     exchange: tuple[ExchangeRow, ...] = ()
+    materials: tuple[MaterialRow, ...] = ()
+    source_nodes: tuple[SourceNodeRow, ...] = ()
+    source_output: tuple[SourceOutputRow, ...] = ()
+    offer_sourcing: tuple[OfferSourcingRow, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from planner.dossier import Dossier
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 PlanStatus = Literal["optimal", "gap_limit", "time_limit", "interrupted", "unverified"]
 CreditState = Literal["none", "base", "bonus", "pools"]
 
@@ -143,6 +143,40 @@ class PoolShare(Record):
     period: str
     state: str
     containers: float
+
+
+class Replacement(Record):
+    """Goods of a node in place of Chinese ones, in a delivery period.
+
+    ``offers`` are those that share them, ``part`` what is replaced (made in China by its firms, owned by them
+    elsewhere, or hosted there), ``via`` the refinery of an ore; ``amount`` is in ``unit``.
+    """
+
+    period: str
+    layer: str
+    node: str
+    via: str
+    country: str
+    owner_country: str
+    offers: str
+    part: str
+    state: str
+    energy_mwh: float
+    material: str
+    amount: float
+    unit: str
+    cost_musd: float
+
+
+class LayerSource(Record):
+    """Usable MWh of storage whose layer comes from one source: a node, or as the offers' rows say."""
+
+    period: str
+    layer: str
+    source: str
+    country: str
+    owner_country: str
+    energy_mwh: float
 
 
 class EntityFlag(Record):
@@ -295,6 +329,8 @@ class Plan(Record):
     credit_pools: tuple[PoolShare, ...] = ()
     entities: tuple[EntityFlag, ...] = ()
     rule_prices: tuple[RulePrice, ...] = ()
+    sourcing: tuple[Replacement, ...] = ()
+    sourced_layers: tuple[LayerSource, ...] = ()
     provenance: dict[str, Any]
     dossier: Dossier | None = None
     operations: OperatedYears | None = None

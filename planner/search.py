@@ -140,13 +140,14 @@ class Search:
             j = self.compiled.index(self.model.containers[key])
             self.compiled.lower[j] = self.compiled.upper[j] = count
 
-    def whole_plan(self, x: FloatArray, gap_frac: float) -> Attempt | None:
+    def whole_plan(self, x: FloatArray, gap_frac: float, within: int, seconds: float) -> Attempt | None:
         """Whole containers and placements near a fractional plan, every outage row kept; None if none is found.
 
-        The binaries of the purchase are those of ``x``.
+        The binaries of the purchase are those of ``x``, and no count of containers is further from it than ``within``.
         """
         self.site_open = True
-        return self._whole(x, gap_frac)
+        with self._close_by(x, within):
+            return self._whole(x, gap_frac, seconds=seconds)
 
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""
@@ -362,6 +363,20 @@ class Search:
         lower, upper = self.compiled.lower, self.compiled.upper
         whole = np.round(x)
         self.compiled.lower, self.compiled.upper = np.where(columns, whole, lower), np.where(columns, whole, upper)
+        try:
+            yield
+        finally:
+            self.compiled.lower, self.compiled.upper = lower, upper
+
+    @contextmanager
+    def _close_by(self, x: FloatArray, within: int) -> Iterator[None]:
+        """Keep every count of containers near its value for a while; where there was none, at most one more."""
+        lower, upper = self.compiled.lower, self.compiled.upper
+        at = self.columns.containers[self.columns.containers >= 0]
+        self.compiled.lower, self.compiled.upper = lower.copy(), upper.copy()
+        self.compiled.lower[at] = np.maximum(lower[at], np.floor(x[at]) - within)
+        more = np.where(x[at] > FEASIBILITY, within, 1)
+        self.compiled.upper[at] = np.minimum(upper[at], np.ceil(x[at] - FEASIBILITY) + more)
         try:
             yield
         finally:

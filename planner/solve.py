@@ -222,11 +222,14 @@ class Run:
         self._check(self.highs.passModel(lp), "passModel")
 
     def seldom_guess(self) -> None:
-        """Leave most of the solver's own heuristics out: plans come from elsewhere, the bound is what is wanted."""
+        """Leave most of the solver's own heuristics out: plans come from elsewhere, the bound is what is wanted.
+
+        Only the search near the first relaxation stays: it is cheap, and a start may be far from the best.
+        """
         for name, value in {
-            "mip_heuristic_effort": 0.0,
+            "mip_heuristic_effort": 0.05,
+            "mip_heuristic_run_rens": True,
             "mip_heuristic_run_rins": False,
-            "mip_heuristic_run_rens": False,
             "mip_heuristic_run_root_reduced_cost": False,
             "mip_heuristic_run_feasibility_jump": False,
             "mip_allow_restart": False,

@@ -10,6 +10,7 @@ from planner.dossier import CountryShare, LayerExposure, PhaseContent, Vintage
 from planner.exposure import layers
 from planner.model.coefficients import Coefficients
 from planner.problem import FloatArray
+from planner.sourced import relief_by_offer
 from planner.units import USD_PER_MUSD, month_text
 
 
@@ -23,6 +24,8 @@ def layer_exposure(c: Coefficients, d: Decision) -> tuple[LayerExposure, ...]:
     ]
     rows = []
     for layer in layers(problem):
+        made_less = relief_by_offer(c, d, layer, c.network.made_less) / c.required_mwh
+        owned_less = relief_by_offer(c, d, layer, c.network.owned_less) / c.required_mwh
         for origin in sorted({problem.offers[o].origin for o, _ in bought}):
             made = owned = 0.0
             for o, weight in bought:
@@ -30,6 +33,8 @@ def layer_exposure(c: Coefficients, d: Decision) -> tuple[LayerExposure, ...]:
                 if problem.offers[o].origin == origin and share is not None:
                     made += weight * share.production_frac
                     owned += weight * share.ownership_frac
+                    made -= float(made_less[o])
+                    owned -= float(owned_less[o])
             rows.append(LayerExposure(layer=layer, origin=origin, production_frac=made, ownership_frac=owned))
     return tuple(rows)
 

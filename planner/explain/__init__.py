@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.explain.answers import Explanation
+from planner.answers import Explanation
 from planner.explain.board import Asked, explain_plan
 
 __all__ = ["Asked", "Explanation", "explain_plan"]

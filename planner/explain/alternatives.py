@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner import decode
-from planner.explain.answers import Alternative, AlternativeOrder
+from planner.answers import Alternative, AlternativeOrder
 from planner.explain.desk import Desk
 from planner.pipeline import stated
 from planner.problem import FloatArray, Problem

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from planner import supply
-from planner.explain.answers import AlternativeOrder, Baseline
+from planner.answers import AlternativeOrder, Baseline
 from planner.explain.bridge import bridge
 from planner.explain.desk import Desk
 from planner.explain.orders import Counts, complete, nothing_lost_mw
@@ -93,7 +93,7 @@ def baseline(desk: Desk, name: str) -> Baseline:
         words = "no cells from China and no Chinese owner: allied and domestic storage only"
         return _restricted(desk, name, words, lambda o: not chinese(problem, o))
     chemistry = cheapest_chemistry(problem, desk.plan)
-    words = f"only the chemistry with the cheapest quote at site: {chemistry}"
+    words = f"only the chemistry with the cheapest quote at site: {chemistry.replace('_', ' ')}"
     return _restricted(desk, name, words, lambda o: o.chemistry == chemistry)
 
 
@@ -160,6 +160,12 @@ def counts_of(plan: Plan) -> dict[tuple[str, str], int]:
     return counts
 
 
+def full_load_period(plan: Plan) -> str:
+    """First period in which a plan energises its largest load: before, grid and permits hold every plan back alike."""
+    most = max(plan.served_mw.values())
+    return next(label for label, mw in plan.served_mw.items() if mw >= most - 1e-6 * max(1.0, most))
+
+
 def judged(desk: Desk, name: str, words: str, status: str, counts: Counts) -> Baseline:
     """Complete orders to a plan, verify it against the case, and put it beside the optimum."""
     problem = desk.problem
@@ -167,7 +173,7 @@ def judged(desk: Desk, name: str, words: str, status: str, counts: Counts) -> Ba
         return empty(name, words, "nothing is ordered")
     found = complete(problem, counts)
     verdict = verify(problem, found, monte_carlo=False)
-    full = next(p for p in problem.periods if p.target_mw == problem.final_target_mw)
+    full = full_load_period(desk.plan)
     storage = [o for o in found.orders if problem.offers[desk.index[o.offer]].is_storage]
     return Baseline(
         baseline=name,
@@ -179,8 +185,9 @@ def judged(desk: Desk, name: str, words: str, status: str, counts: Counts) -> Ba
         energy_mwh=sum(o.energy_mwh for o in storage),
         power_mw=sum(o.power_mw for o in storage),
         delay_musd=found.cost_breakdown_musd["delay"],
-        served_at_full_load_mw=found.served_mw[full.label],
-        nothing_lost_mw=nothing_lost_mw(problem, counts),
+        full_load_period=full,
+        served_at_full_load_mw=found.served_mw[full],
+        nothing_lost_mw=nothing_lost_mw(problem, counts)[full],
         exposure_cell_frac=found.exposure_frac["cell"],
         exposure_value_frac=found.exposure_frac["value"],
         domestic_content_frac=found.domestic_content_frac["all"],
@@ -213,15 +220,15 @@ def empty(name: str, words: str, status: str) -> Baseline:
 def optimum(desk: Desk) -> Baseline:
     """The plan itself, in the same columns."""
     problem, plan = desk.problem, desk.plan
-    full = next(p for p in problem.periods if p.target_mw == problem.final_target_mw)
+    full = full_load_period(plan)
     storage = [o for o in plan.orders if problem.offers[desk.index[o.offer]].is_storage]
     verdict = plan.verification
     return Baseline(
         baseline="optimum", words="the plan", status=f"gap {plan.gap_frac:.2%}",
         keeps_every_rule=verdict is not None and verdict.passed, cost_musd=plan.cost_musd, extra_cost_musd=0.0,
         energy_mwh=sum(o.energy_mwh for o in storage), power_mw=sum(o.power_mw for o in storage),
-        delay_musd=plan.cost_breakdown_musd["delay"], served_at_full_load_mw=plan.served_mw[full.label],
-        nothing_lost_mw=nothing_lost_mw(problem, counts_of(plan)),
+        delay_musd=plan.cost_breakdown_musd["delay"], full_load_period=full,
+        served_at_full_load_mw=plan.served_mw[full], nothing_lost_mw=nothing_lost_mw(problem, counts_of(plan))[full],
         exposure_cell_frac=plan.exposure_frac["cell"], exposure_value_frac=plan.exposure_frac["value"],
         domestic_content_frac=plan.domestic_content_frac["all"],
         breaks=() if verdict is None else tuple(broken(verdict.errors)),

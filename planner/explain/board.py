@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from planner.answers import Baseline, Explanation, ProblemKind, Range
 from planner.checks import refuse_operations
 from planner.explain import alternatives, baselines, ranges
-from planner.explain.answers import Baseline, Explanation, ProblemKind, Range
 from planner.explain.bridge import bridges
 from planner.explain.desk import Desk, OutOfTime, kind_for
-from planner.explain.offers import explain_offer, look_closer
+from planner.explain.offers import look_closer, price_offer, turn_offer
 from planner.explain.orders import Counts
-from planner.explain.rule_prices import price_rule
+from planner.explain.rule_prices import Change, changes_of, price_rule
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.rulebook import rules_of
@@ -22,6 +22,12 @@ from planner.solve import Stop
 
 BUDGET_S = 600.0
 QUESTION_S = 30.0
+#: While others wait, a question is cut shorter, but not below this.
+_QUESTION_LEAST_S = 10.0
+#: Containers bought in fractions differ from whole ones by more than a smaller gap would tell.
+FRACTIONS_GAP_FRAC = 0.003
+#: Part of the time left that a chapter may take before the next one has its turn; what it leaves is asked at the end.
+_PART = {"compare": 1.0, "offers": 0.3, "rules": 0.35, "baselines": 0.35, "ranges": 0.3, "prices": 0.5, "closer": 1.0}
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def explain_plan(
         ``fractions`` (containers may be bought in fractions, yes-or-no decisions are whole) or ``whole``;
         by default whole for plans of few containers.
     gap_frac
-        Gap to which every question is solved; that of the case if None.
+        Gap to which every question is solved; if None that of the case, and at least 0.3 % in fractions.
     budget_s, question_s
         Seconds for everything, and for one question.
     known
@@ -109,8 +115,10 @@ def explain_plan(
         If an offer or a rule is named that the case does not have.
     """
     refuse_operations(problem, "explanations")
-    gap = problem.case.solver.gap_frac if gap_frac is None else gap_frac
     kind = problem_kind or kind_for(plan)
+    gap = gap_frac
+    if gap is None:
+        gap = max(problem.case.solver.gap_frac, FRACTIONS_GAP_FRAC if kind == "fractions" else 0.0)
     found = _usable(known, plan, kind, gap)
     desk = Desk(problem, plan, stop or Stop(budget_s), kind, gap, question_s, note)
     board = _Board(desk, found, keep, time.monotonic())
@@ -125,10 +133,13 @@ def _usable(known: Explanation | None, plan: Plan, kind: ProblemKind, gap: float
         case=plan.case, input_sha256=plan.input_sha256, plan_cost_musd=plan.cost_musd, plan_bound_musd=plan.bound_musd,
         problem=kind, gap_frac=gap,
     )  # fmt: skip
-    same = ("schema_version", "case", "input_sha256", "plan_cost_musd", "problem", "gap_frac")
-    if known is not None and all(getattr(known, k) == getattr(fresh, k) for k in same):
+    same = ("schema_version", "problem", "gap_frac")
+    if known is not None and known.is_of(plan) and all(getattr(known, k) == getattr(fresh, k) for k in same):
         return known.model_copy(update={"unfinished": ()})
     return fresh
+
+
+_Job = tuple[str, Callable[[], None]]
 
 
 @dataclass
@@ -144,35 +155,60 @@ class _Board:
         problem, plan = self.desk.problem, self.desk.plan
         self._put(bridges=bridges(problem, plan))
         offers = [o.offer for o in problem.offers] if asked.every_offer else list(asked.offers)
-        rules = [r.name for r in rules_of(problem)] if asked.every_rule else list(asked.rules)
+        known = {r.name: r for r in rules_of(problem)}
+        rules = list(known) if asked.every_rule else list(asked.rules)
         unknown = [n for n in offers if n not in self.desk.index]
-        unknown += [n for n in rules if n not in {r.name for r in rules_of(problem)}]
+        unknown += [n for n in rules if n not in known]
         if unknown:
             raise ValueError(f"the case has no offer or rule of the name {', '.join(unknown)}")
-        jobs: list[tuple[str, Callable[[], None]]] = []
-        jobs += [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()]
-        jobs += [(f"offer {n}", partial(self._offer, n)) for n in offers]
-        jobs += [(f"rule {n}", partial(self._rule, n)) for n in rules]
-        if asked.baselines:
-            jobs += [(f"baseline {n}", partial(self._baseline, n)) for n in baselines.names()]
-        if asked.alternatives:
-            jobs.append(("alternatives", self._alternatives))
-        if asked.ranges:
-            jobs += [
+        offers = self._in_order(offers)
+        chapters: dict[str, list[_Job]] = {
+            "compare": [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()],
+            "offers": [(f"offer {n}", partial(self._offer, n)) for n in offers],
+            "rules": [
+                (f"rule {n}, {change}", partial(self._rule, n, change))
+                for change in ("dropped", "eased")
+                for n in rules
+                if change in changes_of(known[n])
+            ],
+            "baselines": [(f"baseline {n}", partial(self._baseline, n)) for n in baselines.names() if asked.baselines],
+            "ranges": [
                 (f"range of {kind} {name} within {w:.0%}", partial(self._range, kind, name, members, w))
                 for w in sorted(ranges.WITHIN_FRAC, reverse=True)
                 for kind, name, members in ranges.groups_of(self.desk)
-            ]
-        jobs += [(f"lead time and allocation of {n}", partial(self._closer, n)) for n in offers]
-        left = []
-        for name, job in jobs:
-            try:
-                if self.desk.stop.now:
-                    raise OutOfTime
-                job()
-            except OutOfTime:
-                left.append(name)
-        self._put(unfinished=tuple(left))
+                if asked.ranges
+            ],
+            "prices": [(f"price of {n}", partial(self._price, n)) for n in offers],
+            "closer": [(f"lead time and allocation of {n}", partial(self._closer, n)) for n in offers],
+        }
+        if asked.alternatives:
+            chapters["baselines"].append(("alternatives", self._alternatives))
+        later: list[_Job] = []
+        longest = self.desk.question_s
+        for chapter, jobs in chapters.items():
+            own = Stop(_PART[chapter] * self.desk.stop.left_s())
+            for i, (name, job) in enumerate(jobs):
+                self.desk.question_s = min(longest, max(_QUESTION_LEAST_S, own.left_s() / (len(jobs) - i)))
+                if own.now or not self._asked(job):
+                    later.append((name, job))
+        self.desk.question_s = longest
+        self._put(unfinished=tuple(name for name, job in later if not self._asked(job)))
+
+    def _in_order(self, offers: list[str]) -> list[str]:
+        """What is bought first, then the cheapest at site: those nearest to being bought are asked in time."""
+        bought = {order.offer for order in self.desk.plan.orders}
+        price = {b.offer: b.at_site_usd_per_kwh for b in self.found.bridges}
+        return sorted(offers, key=lambda name: (name not in bought, price.get(name, 0.0)))
+
+    def _asked(self, job: Callable[[], None]) -> bool:
+        """Whether a question was answered before the time was up."""
+        try:
+            if self.desk.stop.now:
+                raise OutOfTime
+            job()
+        except OutOfTime:
+            return False
+        return True
 
     def _put(self, **fields: object) -> None:
         """Add to the explanation and keep it."""
@@ -194,27 +230,37 @@ class _Board:
         done = {a.offer: a for a in self.found.offers}
         if name in done and done[name].verdict != "open":
             return
-        done[name] = explain_offer(self.desk, name)
+        done[name] = turn_offer(self.desk, name)
         self._in_time()
         order = self.desk.index
         self._put(offers=tuple(sorted(done.values(), key=lambda a: order[a.offer])), **self._best())
 
-    def _closer(self, name: str) -> None:
+    def _price(self, name: str) -> None:
         done = {a.offer: a for a in self.found.offers}
         if name not in done:
+            raise OutOfTime
+        if not done[name].priced:
+            done[name] = price_offer(self.desk, done[name])
+            self._in_time()
+            self._put(offers=tuple(done.values()))
+
+    def _closer(self, name: str) -> None:
+        done = {a.offer: a for a in self.found.offers}
+        if name not in done or not done[name].priced:
             raise OutOfTime
         if not done[name].thorough:
             done[name] = look_closer(self.desk, done[name])
             self._in_time()
             self._put(offers=tuple(done.values()))
 
-    def _rule(self, name: str) -> None:
-        if any(r.rule == name and r.verdict != "open" for r in self.found.rules):
+    def _rule(self, name: str, change: Change) -> None:
+        done = {(r.rule, r.change): r for r in self.found.rules}
+        if (name, change) in done and done[name, change].verdict != "open":
             return
         rule = next(r for r in rules_of(self.desk.problem) if r.name == name)
-        priced = price_rule(self.desk, rule)
+        done[name, change] = price_rule(self.desk, rule, change)
         self._in_time()
-        self._put(rules=(*(r for r in self.found.rules if r.rule != name), *priced), **self._best())
+        self._put(rules=tuple(done.values()), **self._best())
 
     def _range(self, kind: str, name: str, members: frozenset[int], within_frac: float) -> None:
         key = (kind, name, within_frac)

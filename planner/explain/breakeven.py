@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from planner import finance, policy
-from planner.explain.answers import Threshold
+from planner.answers import Threshold
 from planner.explain.bridge import quoted_price
 from planner.explain.desk import Desk
 from planner.finance import container_cost, duty_rate

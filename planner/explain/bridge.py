@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner import finance, policy, supply
-from planner.explain.answers import Bridge
+from planner.answers import Bridge
 from planner.finance import container_cost, discount, price_usd
 from planner.problem import Offer, Period, Problem, Tier
 from planner.results import Plan

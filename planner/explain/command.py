@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from planner.explain.answers import Explanation, ProblemKind
+from planner.answers import Explanation, ProblemKind
 from planner.explain.board import Asked, explain_plan
 from planner.explain.files import keep_json, read_known, read_orders, read_plan, read_question, write_explanation
 from planner.explain.orders import Counts
 from planner.explain.show import print_explanation
 from planner.faults import Fault, InputError, known_name, shown
 from planner.problem import Problem
+from planner.report import write_report
 from planner.rulebook import rules_of
 from planner.solve import Stop
 from planner.terminal import LiveLine, console_on, say
@@ -70,7 +71,19 @@ def carry_out(request: Request, out: TextIO) -> bool:
         say(f"{len(found.unfinished)} questions were not answered in time; the same command goes on from here.")
     if not request.quiet:
         say(f"Written to {request.folder}: explain.json, and tables explain_*.csv and .parquet.")
+    _report(request)
     return not found.unfinished
+
+
+def _report(request: Request) -> None:
+    """Draw page and workbook anew with the answers; a folder that cannot be drawn does not cost the answers."""
+    try:
+        written = write_report(request.folder)
+    except InputError as error:
+        say(f"report.html and report.xlsx were not written again:\n{error}")
+        return
+    if not request.quiet:
+        say(f"Written: {', '.join(str(path) for path in written)}.")
 
 
 def _option_faults(request: Request) -> list[Fault]:

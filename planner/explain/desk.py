@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from planner.explain.answers import ProblemKind
+from planner.answers import ProblemKind
 from planner.problem import Problem
 from planner.results import Plan
 from planner.rulebook import Variant

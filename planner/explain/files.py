@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from planner.explain.answers import Alternative, Baseline, Bridge, Explanation, OfferAnswer, Range, RulePrice
+from planner.answers import Alternative, Baseline, Bridge, Explanation, OfferAnswer, Range, RulePrice
 from planner.explain.orders import Counts
 from planner.faults import Fault, InputError, known_name, shown
 from planner.inputs import load_case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner import supply
-from planner.explain.answers import OfferAnswer, Threshold
+from planner.answers import OfferAnswer, Threshold
 from planner.explain.breakeven import price_threshold
 from planner.explain.desk import Desk
 from planner.explain.shifts import allocation_threshold, lead_time_threshold
@@ -13,8 +13,8 @@ from planner.problem import Offer
 from planner.workbench import Bracket
 
 
-def explain_offer(desk: Desk, name: str) -> OfferAnswer:
-    """Answer for one offer: what turning the decision round costs, and the price and duty at which it would change.
+def turn_offer(desk: Desk, name: str) -> OfferAnswer:
+    """Answer for one offer: what turning the decision round costs.
 
     Parameters
     ----------
@@ -27,23 +27,38 @@ def explain_offer(desk: Desk, name: str) -> OfferAnswer:
     desk.note(f"offer {name}")
     if o not in desk.bench.c.offers_used:
         return _never(desk, o)
-    best = desk.best
-    assert best.x is not None
-    used = desk.bench.uses(best.x, o)
-    if used:
-        with_it = best
-        without = desk.bench.solve(desk.bench.force_out(frozenset([o])), limit_s=desk.question_s)
-    else:
-        start = _with_offer(desk, o, best.x)
-        with_it = desk.bench.solve(desk.bench.force_in(o), start=start, limit_s=desk.question_s)
-        without = best
+    return _answer(desk, o, *_both_ways(desk, o))
+
+
+def price_offer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
+    """Return the answer with the price and the duty at which the decision would change."""
+    if answer.priced:
+        return answer
+    o = desk.index[answer.offer]
+    desk.note(f"price of {answer.offer}")
+    with_it, without, _ = _both_ways(desk, o)
     thresholds: list[Threshold] = []
     if not without.impossible and not with_it.impossible:
         for figure in ("price", "duty"):
             found = price_threshold(desk, o, figure, with_it, without)
             if found is not None:
                 thresholds.append(found)
-    return _answer(desk, o, with_it, without, used, tuple(thresholds))
+    return answer.model_copy(update={"thresholds": tuple(thresholds), "priced": True})
+
+
+def _both_ways(desk: Desk, o: int) -> tuple[Bracket, Bracket, bool]:
+    """Cheapest plans with and without an offer, and whether the best plan buys it."""
+    best, bench, alone = desk.best, desk.bench, frozenset([o])
+    assert best.x is not None
+    used = bench.uses(best.x, o)
+    if (alone, not used) not in desk.turned:
+        if used:
+            desk.turned[alone, False] = bench.solve(bench.force_out(alone), limit_s=desk.question_s)
+        else:
+            start = _with_offer(desk, o, best.x)
+            desk.turned[alone, True] = bench.solve(bench.force_in(o), start=start, limit_s=desk.question_s)
+    turned = desk.turned[alone, not used]
+    return (best, turned, used) if used else (turned, best, used)
 
 
 def look_closer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
@@ -66,9 +81,7 @@ def _with_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
     return start
 
 
-def _answer(
-    desk: Desk, o: int, with_it: Bracket, without: Bracket, used: bool, thresholds: tuple[Threshold, ...]
-) -> OfferAnswer:
+def _answer(desk: Desk, o: int, with_it: Bracket, without: Bracket, used: bool) -> OfferAnswer:
     offer = desk.problem.offers[o]
     turned, kept = (without, with_it) if used else (with_it, without)
     low, high = max(0.0, turned.lower - kept.upper), turned.upper - kept.lower
@@ -85,10 +98,10 @@ def _answer(
     else:
         verdict = "bought" if used else "stays out"
         what = "losing it costs" if used else "its minimum order costs"
-        text = f"{what} {low:,.2f} to {high:,.2f} million USD more"
+        text = f"{what} {between(low, high)} million USD more"
     if bool(bought) != used:
         text += "; the plan in whole containers decides otherwise than the problem these numbers are from"
-    return _record(offer, bought, verdict, desk, (with_it, without), (low, high), thresholds, text)
+    return _record(offer, bought, verdict, desk, (with_it, without), (low, high), text)
 
 
 def _record(
@@ -98,7 +111,6 @@ def _record(
     desk: Desk,
     brackets: tuple[Bracket, Bracket] | None,
     extra: tuple[float, float] | None,
-    thresholds: tuple[Threshold, ...],
     text: str,
 ) -> OfferAnswer:
     ends = [b for pair in brackets or () for b in (pair.lower, pair.upper)] or [np.inf] * 4
@@ -119,10 +131,17 @@ def _record(
         without_upper_musd=finite(ends[3]),
         extra_cost_lower_musd=finite(low),
         extra_cost_upper_musd=finite(high),
-        thresholds=thresholds,
+        thresholds=(),
+        priced=brackets is None,
         thorough=False,
         text=text,
     )
+
+
+def between(low: float, high: float) -> str:
+    """A bracket in words: one number where both ends are the same as written."""
+    ends = f"{low:,.2f}", f"{high:,.2f}"
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def finite(value: float) -> float | None:
@@ -143,5 +162,5 @@ def _never(desk: Desk, o: int) -> OfferAnswer:
         else:
             text = "less than one container can be had from its factories, or stand on the site"
         reasons.setdefault(text, []).append(period.label)
-    said = "; ".join(f"{text} ({labels[0]} to {labels[-1]})" for text, labels in reasons.items())
-    return _record(offer, 0, "cannot be bought", desk, None, None, (), said)
+    said = "; ".join(f"{text} ({' to '.join(dict.fromkeys((q[0], q[-1])))})" for text, q in reasons.items())
+    return _record(offer, 0, "cannot be bought", desk, None, None, said)

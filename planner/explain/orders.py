@@ -74,14 +74,14 @@ def complete(problem: Problem, counts: Counts, bound_musd: float = np.inf) -> Pl
     return stated(c, d, bound_musd)
 
 
-def nothing_lost_mw(problem: Problem, counts: Counts) -> float:
-    """Load that orders carry in the first period of full load when nothing of the fleet is ever lost, in MW."""
+def nothing_lost_mw(problem: Problem, counts: Counts) -> dict[str, float]:
+    """Load that orders carry in each period when nothing of the fleet is ever lost, in MW."""
     c = OrderedOnly(problem, counts)
     containers = np.zeros((len(problem.offers), len(problem.periods)), dtype=np.int64)
     for o, p in c.pairs:
         containers[o, p] = counts[problem.offers[o].offer, problem.periods[p].label]
-    full = next(i for i, p in enumerate(problem.periods) if p.target_mw == problem.final_target_mw)
-    return float(carried_mw(c, containers, losses=False)[full])
+    carried = carried_mw(c, containers, losses=False)
+    return {period.label: float(mw) for period, mw in zip(problem.periods, carried, strict=True)}
 
 
 def _tier(problem: Problem, o: int, count: int) -> int:
@@ -93,7 +93,7 @@ def _tier(problem: Problem, o: int, count: int) -> int:
 
 
 def _states(c: Coefficients, containers: np.ndarray) -> dict[int, CreditState]:
-    """Best credit that the content ratios of each phase allow."""
+    """Best credit that the content ratios of each phase allow, with the makers' own sources."""
     problem = c.problem
     storage = np.array([o.is_storage for o in problem.offers])
     weight = containers * (c.nameplate_mwh * storage)[:, None]

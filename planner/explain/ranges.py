@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.explain.answers import Range
+from planner.answers import Range
 from planner.explain.desk import Desk
 from planner.problem import FloatArray
 from planner.solve import INFINITY

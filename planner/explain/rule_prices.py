@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
-from planner.explain.answers import RulePrice
+from planner.answers import RulePrice
 from planner.explain.desk import Desk
-from planner.explain.offers import finite
+from planner.explain.offers import between, finite
 from planner.model.coefficients import Coefficients
 from planner.rulebook import Rule, Variant, eased
 
+Change = Literal["dropped", "eased"]
 #: Rules that are only eased: without them there is nothing left to plan.
 _ONLY_EASED = ("reliability.service",)
 
 
-def price_rule(desk: Desk, rule: Rule) -> tuple[RulePrice, ...]:
-    """Price of a rule: dropped, and eased by one unit where it is a number."""
-    found = []
-    if rule.name not in _ONLY_EASED:
-        desk.note(f"rule {rule.name}, dropped")
-        found.append(_price(desk, rule, "dropped", rule.most))
-    if rule.ease is not None and rule.most > 1.0 and not desk.stop.now:
-        desk.note(f"rule {rule.name}, eased")
-        found.append(_price(desk, rule, "eased", 1.0))
-    return tuple(found)
+def changes_of(rule: Rule) -> tuple[Change, ...]:
+    """How a rule can give way: as a whole, and by one unit where it is a number."""
+    dropped: tuple[Change, ...] = () if rule.name in _ONLY_EASED else ("dropped",)
+    return (*dropped, "eased") if rule.ease is not None and rule.most > 1.0 else dropped
 
 
-def _price(desk: Desk, rule: Rule, change: str, amount: float) -> RulePrice:
+def price_rule(desk: Desk, rule: Rule, change: Change) -> RulePrice:
+    """What is saved when a rule is dropped, or eased by one unit.
+
+    Parameters
+    ----------
+    desk
+        The plan and its question.
+    rule, change
+        One of ``planner.rulebook.rules_of``, and one of its ``changes_of``.
+    """
+    desk.note(f"rule {rule.name}, {change}")
+    amount = rule.most if change == "dropped" else 1.0
     best, variant = desk.best, eased(desk.problem, rule, amount)
     without = best if _admits_nothing(desk, rule, variant) else desk.solve_changed(variant)
     # A rule that gives way never makes the best plan dearer: what was possible still is.
@@ -36,14 +44,15 @@ def _price(desk: Desk, rule: Rule, change: str, amount: float) -> RulePrice:
     if not np.isfinite(without.upper):
         verdict, text = "open", "the time was too short"
     elif low > 0.0:
-        verdict, text = "binds", f"saves {low:,.2f} to {high:,.2f} million USD"
+        verdict, text = "binds", f"saves {between(low, high)} million USD"
     elif high <= 1e-5 * max(1.0, abs(best.upper)):
         verdict, text = "costs nothing", "saves nothing"
     else:
         verdict, text = "tie", f"a tie within the gaps: saves at most {high:,.2f} million USD"
     if change == "eased":
         rest = None if rule.now is None else rule.now - amount
-        text = rule.result.format(amount=amount, rest=_rest(rule, amount, rest)) + ": " + text
+        what = rule.result.format(amount=amount, rest=_rest(rule, amount, rest))
+        text = f"{what.replace(' 1 months ', ' 1 month ')}: {text}"
     return RulePrice(
         rule=rule.name,
         words=rule.words,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner import supply
-from planner.explain.answers import Threshold
+from planner.answers import Threshold
 from planner.explain.desk import Desk
 from planner.problem import Problem
 from planner.rulebook import Variant

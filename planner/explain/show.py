@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from planner.explain.answers import Explanation, OfferAnswer, Range, RulePrice
+from planner.answers import Explanation, OfferAnswer, Range, RulePrice
 from planner.summary import number, print_table
 from planner.terminal import plain
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyomo.environ as pyo
 from scipy.sparse import csr_array, hstack, vstack
 
 from planner.case import ExposureLimit
 from planner.frontier.bench import Rows, TwoObjectives
 from planner.lazy import OutageRows, without_site
 from planner.model.coefficients import Coefficients
-from planner.model.exposure import share_vectors
+from planner.model.exposure import relief_vectors, share_vectors
 from planner.model.reliability import RowKey
 from planner.problem import FloatArray, Problem
 from planner.search import Search
@@ -53,12 +54,15 @@ class Campus:
         Prepared; its columns are those of the engine, but for the chokepoint's extra one.
     two
         For the engine.
+    with_site
+        Whether it has the rows of the site.
     """
 
     problem: Problem
     measure: str
     search: Search
     two: TwoObjectives
+    with_site: bool = False
 
     def columns(self, x: FloatArray) -> FloatArray:
         """Columns of the search in a solution of the engine."""
@@ -117,17 +121,40 @@ def prepared(
         compiled, exposure = _largest_of(compiled, vectors)
         integer, cost = np.append(integer, False), np.append(cost, 0.0)
     two = TwoObjectives(compiled, cost, exposure, offset, 0.0, integer, LazyOutages(search.outages, compiled))
-    return Campus(free, measure, search, two)
+    return Campus(free, measure, search, two, with_site)
+
+
+def values_by_name(search: Search, x: FloatArray) -> dict[str, float]:
+    """A solution as values by variable name, without zeros: it outlives the search and its order of columns."""
+    return {name: float(x[j]) for name, j in _names(search) if x[j] != 0.0}
+
+
+def columns_of(search: Search, values: Mapping[str, float]) -> FloatArray:
+    """Values by variable name in the columns of a search; what it does not name is zero."""
+    out = np.zeros(len(search.compiled.cost))
+    for name, j in _names(search):
+        out[j] = values.get(name, 0.0)
+    return out
+
+
+def _names(search: Search) -> list[tuple[str, int]]:
+    """Name and column of every variable that stands in a row."""
+    pairs = [(v.name, search.compiled.index(v)) for v in search.model.component_data_objects(pyo.Var)]
+    return [(name, j) for name, j in pairs if j >= 0]
 
 
 def exposure_vectors(search: Search, measure: str) -> list[FloatArray]:
     """Exposure per unit of each column; one vector per layer for the chokepoint."""
     found = []
     at = search.columns.containers
-    for share in share_vectors(search.c, measure).values():
+    relief = relief_vectors(search.c, measure)
+    choices = np.array([search.compiled.index(search.model.sourced_mwh[x.key]) for x in search.c.network.choices], int)
+    for name, share in share_vectors(search.c, measure).items():
         vector = np.zeros(len(search.compiled.cost))
         values = share[search.c.pair_offer]
         vector[at[at >= 0]] = values[at >= 0]
+        if name in relief and choices.size:
+            vector[choices] = -relief[name]
         if vector.any() or not measure.startswith("chokepoint"):
             found.append(vector)
     return found or [np.zeros(len(search.compiled.cost))]

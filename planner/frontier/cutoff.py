@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner import finance
-from planner.exposure import exposure_share, layer_shares, layers
+from planner.exposure import exposure_share, layer_shares, layers, relieved_mwh
 from planner.problem import Problem
 from planner.results import Plan
 from planner.units import KWH_PER_MWH, MONTHS_PER_YEAR, USD_PER_MUSD
@@ -15,19 +15,21 @@ _WITHIN = 1e-6
 def exposed_mwh(problem: Problem, measure: str, plan: Plan) -> dict[str, float]:
     """Exposed MWh by delivery period; for the chokepoint measures those of the most exposed layer."""
     offers = {o.offer: o for o in problem.offers}
-    kinds: list[dict[str, float]] = []
+    kinds: list[tuple[str, dict[str, float]]] = []
     if measure.startswith("chokepoint"):
         ownership = measure.endswith("_ownership")
         for layer in layers(problem):
-            kinds.append({n: layer_shares(o, ownership).get(layer, 0.0) for n, o in offers.items()})
+            kinds.append((layer, {n: layer_shares(o, ownership).get(layer, 0.0) for n, o in offers.items()}))
     else:
-        kinds.append({n: exposure_share(problem, o, measure) for n, o in offers.items()})
+        kinds.append(("", {n: exposure_share(problem, o, measure) for n, o in offers.items()}))
     best: dict[str, float] = {}
-    for share in kinds:
+    for layer, share in kinds:
         found: dict[str, float] = {}
         for order in plan.orders:
             if offers[order.offer].is_storage:
                 found[order.period] = found.get(order.period, 0.0) + share[order.offer] * order.energy_mwh
+        for period, mwh in relieved_mwh(problem, measure, plan, layer).items():
+            found[period] -= mwh
         if not best or sum(found.values()) > sum(best.values()):
             best = found
     return best

@@ -7,7 +7,7 @@ Stopped at any time, what is attained is attained and what is proved is proved.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from planner.frontier.bench import Frame, TwoObjectives
 from planner.frontier.crew import MOST_DEATHS, Alone, Crew, Death, Processes
 from planner.frontier.curve import Curve
 from planner.frontier.pieces import GRAIN_SHARE, STRIP, Standing, is_last_level, open_tasks, standing
-from planner.frontier.tasks import ROOM, Key, Outcome, Task
+from planner.frontier.tasks import Key, Outcome, Task
 from planner.problem import FloatArray
 from planner.solve import Infeasible, NoPlan, Stop
 
@@ -125,6 +125,7 @@ class Engine:
         if self.given is None:
             self._batch([cheap, least])
             if self._use_own_frame():
+                self.archive.framed = True
                 return
             ends = (0, 1) if self.ties else (0,)
             self._batch([self._tie(end, gap, grain) for end in ends])
@@ -138,17 +139,6 @@ class Engine:
             if self.ties:
                 self._batch([self._tie(1, gap, grain)])
         self._use_own_frame()
-        if self.workers > 1 and not self._flat():
-            upper = self.archive.upper()
-            shares = [(k + 1) / (self.workers + 1) for k in range(self.workers)]
-            spread = [
-                Task(
-                    ("spread", share), (0.0, 1.0), x_max=share + ROOM, value=upper.at(share), gap=self.tolerance / 2,
-                    start=self.archive.start(share, np.inf, upper), upper=upper, grain=grain,
-                )
-                for share in shares
-            ]  # fmt: skip
-            self._batch(spread)
         self.archive.framed = True
 
     def _tie(self, end: int, gap_frac: float, grain: float) -> Task:
@@ -184,10 +174,6 @@ class Engine:
             )
         )
         return point
-
-    def _flat(self) -> bool:
-        now = self.standing()
-        return now is None or now.right - now.left <= STRIP or now.top - now.bottom <= STRIP
 
     def _batch(self, tasks: list[Task]) -> None:
         """Carry out tasks, all of them."""
@@ -232,8 +218,9 @@ class Engine:
                 self.progress(now, self.archive.solves)
             if now is None or (self.tolerance > 0 and now.uncovered_frac <= self.tolerance):
                 return
-            for task in self._open(now, busy):
-                if not self.crew.free():
+            while self.crew.free():
+                task = next(self._open(now, busy), None)
+                if task is None:
                     break
                 busy[task.key] = task
                 self._give(task)
@@ -251,16 +238,17 @@ class Engine:
                     self._settle(back)
                     self._save()
 
-    def _open(self, now: Standing, busy: dict[Key, Task]) -> Iterable[Task]:
+    def _open(self, now: Standing, busy: dict[Key, Task]) -> Iterator[Task]:
         """Tasks worth giving, worst first; an end whose bound was lost comes before all."""
         for weight, lost in (((0.0, 1.0), "x_max"), ((1.0, 0.0), "c_max")):
             key: Key = ("lost", *weight)
             proved = any((f.wx, f.wc) == weight and getattr(f, lost) == np.inf for f in self.archive.facts)
             if not proved and key not in busy and self.archive.levels.get(key, 0) >= 0:
                 yield Task(key, weight)
+        known = tuple(busy.values())
         yield from (
             task
-            for task in open_tasks(now, self.tolerance, self._level, lambda x, c: self._start(x, c, now.upper))
+            for task in open_tasks(now, self.tolerance, self._level, lambda x, c: self._start(x, c, now.upper), known)
             if task.key not in busy
         )
 

@@ -8,15 +8,20 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from planner.frontier.nodeworth import LayerLeft, NodeWorth, layers_left, node_worths
 from planner.frontier.pictures import static_pictures
 from planner.frontier.portfolio import Traced
 from planner.frontier.results import Frontier, FrontierPoint
 from planner.writing import json_text
 
 PLANS = "plans"
+#: Points of a front at which sources are priced.
+_SOURCED_POINTS = 7
 
 
 def frontier_text(frontier: Frontier) -> str:
@@ -46,7 +51,9 @@ def write_frontier(traced: Traced, folder: Path) -> None:
             place = work / point.plan
             place.parent.mkdir(parents=True)
             place.write_text(json_text(plan), encoding="utf-8")
-        (work / "frontier.csv").write_text(_csv(traced.frontier.points), encoding="utf-8")
+        (work / "frontier.csv").write_text(_csv(FrontierPoint, traced.frontier.points), encoding="utf-8")
+        for name, text in _sourcing(traced).items():
+            (work / name).write_text(text, encoding="utf-8")
         for name, picture in static_pictures([traced]).items():
             (work / f"{name}.svg").write_text(picture, encoding="utf-8")
         (work / "frontier.json").write_text(frontier_text(traced.frontier), encoding="utf-8")
@@ -59,13 +66,34 @@ def write_frontier(traced: Traced, folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _csv(points: Sequence[FrontierPoint]) -> str:
+def _csv(kind: type[BaseModel], rows: Sequence[BaseModel], more: Sequence[Mapping[str, object]] = ()) -> str:
+    """Records as CSV; ``more`` holds columns that stand before those of each record."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FrontierPoint.model_fields)
-    for point in points:
-        writer.writerow("" if v is None else v for v in point.model_dump().values())
+    front = [*more[0]] if more else []
+    writer.writerow([*front, *kind.model_fields])
+    for k, row in enumerate(rows):
+        cells = [*(more[k].values() if more else ()), *row.model_dump().values()]
+        writer.writerow("" if v is None else v for v in cells)
     return text.getvalue()
+
+
+def _sourcing(traced: Traced) -> dict[str, str]:
+    """What sources are worth along the front, where the plan chooses them: at the ends and at points between."""
+    problem, front = traced.problem, traced.frontier
+    if problem.case.sourcing.mode != "free":
+        return {}
+    last = len(front.points) - 1
+    at = sorted({round(k * last / (_SOURCED_POINTS - 1)) for k in range(_SOURCED_POINTS)})
+    worths, left = [], []
+    for i in at:
+        place = {"point": i, "exposure_frac": front.points[i].exposure_frac, "cost_musd": front.points[i].cost_musd}
+        worths += [(place, row) for row in node_worths(problem, front.measure, traced.plans[i])]
+        left += [(place, row) for row in layers_left(problem, front.measure, traced.plans[i])]
+    return {
+        "node_worth.csv": _csv(NodeWorth, [r for _, r in worths], [p for p, _ in worths]),
+        "layers_left.csv": _csv(LayerLeft, [r for _, r in left], [p for p, _ in left]),
+    }
 
 
 def write_comparison(rows: Sequence[dict[str, object]], traced: Sequence[Traced], folder: Path) -> None:

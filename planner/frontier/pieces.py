@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.frontier.curve import FLAT, NOTHING, Curve, Piece, hidden_area
 from planner.frontier.tasks import EPSILON, ROOM, Key, Task
@@ -73,8 +74,9 @@ def open_tasks(
     tolerance: float,
     level_of: Callable[[Key], int],
     start_of: Callable[[float, float], FloatArray | None],
+    busy: Collection[Task] = (),
 ) -> Iterator[Task]:
-    """Tasks for the pieces that hide something, worst first.
+    """Tasks for the pieces that hide something; first the one whose proof would cover most of what is hidden.
 
     Parameters
     ----------
@@ -86,36 +88,51 @@ def open_tasks(
         How often a piece was attempted; -1 when it is done with.
     start_of
         A solution with at most this exposure and cost, if one is known.
+    busy
+        Tasks under way: what they may cover is left to them while anything else is open.
     """
+    middles = np.array([(p.left + p.right) / 2 for p in now.upper.pieces])
+    left = now.hidden.copy()
+    for task in busy:
+        left[_inside(middles, task)] = 0.0
+    found: list[tuple[float, float, Task]] = []
+    for i in np.flatnonzero(now.hidden > 0.0):
+        task_here = _task(now, int(i), tolerance, level_of)
+        if task_here is not None:
+            covered = float(left[_inside(middles, task_here)].sum()) if left[i] > 0.0 else 0.0
+            found.append((covered, float(now.hidden[i]), task_here))
+    for _, _, task in sorted(found, key=lambda entry: (-entry[0], -entry[1])):
+        yield replace(task, start=start_of(task.x_max, task.c_max), upper=now.upper, grain=tolerance * GRAIN_SHARE)
+
+
+def _inside(middles: FloatArray, task: Task) -> NDArray[np.bool_]:
+    """Pieces whose middle a proof of the task would cover."""
+    return np.asarray((middles >= task.span[0]) & (middles <= task.span[1]))
+
+
+def _task(now: Standing, i: int, tolerance: float, level_of: Callable[[Key], int]) -> Task | None:
+    """The next attempt at one piece; None if it hides nothing to speak of, or is done with."""
     pieces = now.upper.pieces
-    for i in np.argsort(-now.hidden, kind="stable"):
-        piece, area = pieces[i], float(now.hidden[i])
-        if piece.tag == NOTHING or area <= 0.0:
-            continue
-        following = pieces[i + 1] if i + 1 < len(pieces) else None
-        across = max(piece.right - piece.left, piece.at_left - (following or piece).at_left)
-        if area <= SETTLED * across:
-            continue
-        key = key_of(piece)
-        level = level_of(key)
-        if level < 0:
-            continue
-        gap = max(EPSILON, tolerance / 2 * _FINER**level)
-        task: Task | None
-        if not _is_flat(piece):
-            task = _sloped(pieces, i, key, gap)
-        elif level < len(_HALVINGS) and area > max(tolerance * _WIDE_SHARE, _WIDE_FRAC) * now.rectangle:
-            task = _cut(now, piece, key, tolerance / 2, level)
-        else:
-            task = _flat(pieces, i, key, gap)
-        if task is not None:
-            yield replace(
-                task,
-                start=start_of(task.x_max, task.c_max),
-                upper=now.upper,
-                grain=tolerance * GRAIN_SHARE,
-                level=level,
-            )
+    piece, area = pieces[i], float(now.hidden[i])
+    if piece.tag == NOTHING:
+        return None
+    following = pieces[i + 1] if i + 1 < len(pieces) else None
+    across = max(piece.right - piece.left, piece.at_left - (following or piece).at_left)
+    if area <= SETTLED * across:
+        return None
+    key = key_of(piece)
+    level = level_of(key)
+    if level < 0:
+        return None
+    gap = max(EPSILON, tolerance / 2 * _FINER**level)
+    task: Task | None
+    if not _is_flat(piece):
+        task = _sloped(pieces, i, key, gap)
+    elif level < len(_HALVINGS) and area > max(tolerance * _WIDE_SHARE, _WIDE_FRAC) * now.rectangle:
+        task = _cut(now, piece, key, tolerance / 2, level)
+    else:
+        task = _flat(pieces, i, key, gap)
+    return replace(task, level=level) if task is not None else None
 
 
 def is_last_level(task: Task) -> bool:
@@ -159,7 +176,7 @@ def _sloped(pieces: Sequence[Piece], i: int, key: Key, gap: float) -> Task | Non
     c_max = level - STRIP if flat else level + ROOM
     if c_max <= piece.at_right or x_max <= piece.left:
         return None
-    return Task(key, weight, x_max, c_max, value, gap)
+    return Task(key, weight, x_max, c_max, value, gap, span=(pieces[first].left, pieces[last].right))
 
 
 def _cut(now: Standing, piece: Piece, key: Key, gap: float, attempt: int) -> Task:
@@ -171,17 +188,19 @@ def _cut(now: Standing, piece: Piece, key: Key, gap: float, attempt: int) -> Tas
     at = piece.left + share * (piece.right - piece.left)
     hidden = piece.at_left - max(now.lower.at(at), now.bottom)
     # Never as fine as the last level: the piece is not done with after a cut.
-    return Task(key, (0.0, 1.0), at, np.inf, piece.at_left, max(2 * EPSILON, gap, hidden * gap_share))
+    gap = max(2 * EPSILON, gap, hidden * gap_share)
+    return Task(key, (0.0, 1.0), at, np.inf, piece.at_left, gap, span=(piece.left, at))
 
 
 def _flat(pieces: Sequence[Piece], i: int, key: Key, gap: float) -> Task | None:
-    """One step: the least exposure at which the cost falls below the flat piece."""
-    level = pieces[i].at_left - STRIP
+    """One step: the least exposure at which the cost falls below the flat piece, by as much as the gap."""
+    level = pieces[i].at_left - max(STRIP, gap)
     for piece in pieces[i + 1 :]:
         if piece.at_right > level:
             continue
         e = piece.left
         if piece.at_left > level:
             e += (piece.right - piece.left) * (piece.at_left - level) / (piece.at_left - piece.at_right)
-        return Task(key, (1.0, 0.0), min(e, piece.right) + ROOM, level, e, gap)
+        e = min(e, piece.right)
+        return Task(key, (1.0, 0.0), e + ROOM, level, e, gap, span=(pieces[i].left, e))
     return None

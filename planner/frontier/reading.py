@@ -33,9 +33,9 @@ _BAND_STEPS = 400
 _ABOVE_HULL = 1e-4
 BREAK_EVEN_WORDS = (
     "Each year exports are cut off with this probability, once and for good. Exposed deliveries that have not arrived"
-    " are then lost: each exposed kWh costs security.replacement_usd_per_kwh more to replace, and the load that it"
-    " would have carried waits security.wait_months at load.delay_usd_per_mw_yr. The premium of a point pays from the"
-    " probability at which it equals the expected loss that it avoids, both in present value."
+    " are then lost: each exposed kWh costs more to replace (security.replacement_usd_per_kwh), and the load that it"
+    " would have carried waits (security.wait_months) at the price of delay (load.delay_usd_per_mw_yr). The premium of"
+    " a point pays from the probability at which it equals the expected loss that it avoids, both in present value."
 )
 
 

@@ -54,6 +54,8 @@ class Task:
         Other seed, no presolve: after a wrong answer, and in audit mode.
     level
         How many times the gap was refined.
+    span
+        Exposures between which a proof would cover the front.
     given
         A known solution: only its slice is traced, nothing is minimised over whole numbers.
     """
@@ -70,6 +72,7 @@ class Task:
     grain: float = 0.0
     careful: bool = False
     level: int = 0
+    span: tuple[float, float] = (0.0, 0.0)
     given: FloatArray | None = None
 
 

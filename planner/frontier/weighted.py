@@ -13,8 +13,9 @@ from planner.frontier.archive import Archive
 from planner.frontier.campus import prepared, unlimited
 from planner.frontier.engine import Engine
 from planner.frontier.front import front_of
-from planner.frontier.portfolio import Walk, cheapest, columns_for, firm_level
+from planner.frontier.portfolio import cheapest, columns_for, firm_level
 from planner.frontier.tasks import Task, Worker
+from planner.frontier.walk import Walk
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.solve import Progress, Stop

@@ -28,22 +28,32 @@ from planner.solve import Infeasible, NoPlan, SolverFault, Stop
 _CAP = "exposure_cap"
 #: Room that a plan's exposure has above the point it was made for.
 _ROOM_FRAC = 1e-9
-_ROUNDING_GAP = 5e-4
-#: A quick plan whose gap is larger than this is searched for in earnest.
+#: How the containers of a fractional plan are made whole: gap, how far a count may move, seconds.
+_ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S = 2e-4, 3, 1.5
+#: A quick plan that costs more than this above the fractional one is searched for in earnest.
 _QUICK_GAP = 0.01
 #: Seconds for it.
-_SLOW_S = 60.0
-#: A plan that costs more than this above what the front promised says that the yards bind.
+_SLOW_S = 20.0
+#: A plan that needed the rows of the site and costs more than this above the fractional one says that the yards bind.
 _FIT_GAP = 0.03
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A plan to be made: exposure limit, fractional solution there, and what is proved about the cost."""
+    """A plan to be made: exposure limit, fractional solution there with its cost, and what is proved about the cost.
+
+    ``exactly`` asks for the best whole plan and a bound of its own, not for the fractional one made whole.
+    """
 
     exposure_frac: float
     x: FloatArray
+    attained_musd: float
     bound_musd: float
+    exactly: bool = False
+
+    def far(self, cost_musd: float, share: float) -> bool:
+        """Whether a plan costs more than a share above the fractional solution."""
+        return cost_musd - self.attained_musd > share * abs(cost_musd)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ class Maker:
         self.stop = Stop(self.time_limit_s)
         self.campus = prepared(self.problem, self.measure, self.held, known_rows=self.rows, stop=self.stop)
         search = self.campus.search
-        vectors = exposure_vectors(search, self.measure)
+        # In MWh: as a fraction the row would be smaller than the solver's tolerance.
+        vectors = [v * search.c.required_mwh for v in exposure_vectors(search, self.measure)]
         none = np.full(len(vectors), -np.inf)
         names = [f"{_CAP}[{i}]" for i in range(len(vectors))]
         search.compiled.add_rows(csr_array(np.array(vectors)), none, -none, names)
@@ -84,9 +95,11 @@ class Maker:
         cap = problem.case.exposure_limits[self.measure].max_frac  # type: ignore[index]
         for i, name in enumerate(search.compiled.row_names):
             if name.startswith(_CAP):
-                search.compiled.row_upper[i] = cap
+                search.compiled.row_upper[i] = cap * search.c.required_mwh
+        if wanted.exactly:
+            return self._slowly(problem, wanted, began)
         try:
-            attempt = search.whole_plan(self.campus.columns(wanted.x), _ROUNDING_GAP)
+            attempt = search.whole_plan(self.campus.columns(wanted.x), _ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S)
         except (Infeasible, NoPlan, SolverFault):
             attempt = None
         if attempt is None or attempt.x is None:
@@ -96,7 +109,7 @@ class Maker:
             {}, tuple(search.outages.rows), False, len(search.compiled.row_lower), len(search.compiled.cost),
         )  # fmt: skip
         quick = Made(self._judged(search, problem, solution, began))
-        if solution.gap_frac <= _QUICK_GAP:
+        if not wanted.far(solution.cost_musd, _QUICK_GAP):
             return quick
         # Few containers: the binaries of the fractional plan are not those of the best whole one.
         slow = self._slowly(problem, wanted, began)
@@ -117,7 +130,7 @@ class Maker:
         except (NoPlan, DoesNotFit, SolverFault):
             return Made(None)
         plan = self._judged(search, problem, solution, began)
-        return Made(plan, fits=plan.cost_musd - wanted.bound_musd <= _FIT_GAP * abs(plan.cost_musd))
+        return Made(plan, fits=search.site_open or not wanted.far(plan.cost_musd, _FIT_GAP))
 
     def _judged(self, search: Search, problem: Problem, solution: Solution, began: float) -> Plan:
         """Judge under the limit; the coefficients stay, only the limit differs."""

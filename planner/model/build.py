@@ -9,7 +9,18 @@ from typing import Literal
 import pyomo.environ as pyo
 
 from planner.finance import counted_usd, discount, stream, with_tax
-from planner.model import credits, exposure, governance, operations, purchase, reliability, site, suppliers, supply
+from planner.model import (
+    credits,
+    exposure,
+    governance,
+    operations,
+    purchase,
+    reliability,
+    site,
+    sourcing,
+    suppliers,
+    supply,
+)
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.model.row import RULES, RowFamily, linear
@@ -49,6 +60,7 @@ FAMILIES: tuple[RowFamily, ...] = (
     governance.largest_share,
     suppliers.enough_suppliers,
     suppliers.counted_supplier,
+    *sourcing.FAMILIES,
 )
 
 
@@ -88,7 +100,7 @@ def assemble(
     try:
         m = pyo.ConcreteModel(name=c.problem.case.case)
         m.outage_rows = list(dict.fromkeys(outage_rows))
-        for block in (purchase, supply, credits, suppliers, reliability, operations, site):
+        for block in (purchase, supply, credits, suppliers, reliability, operations, site, sourcing):
             block.declare(m, c)
         for member in FAMILIES:
             if not member.rule or member.rule in rules:
@@ -106,6 +118,7 @@ def cost_musd(m: pyo.ConcreteModel, c: Coefficients) -> object:
     sum_{o,p,t,q} unit_cost[o,p,t,q] in_state[o,p,t,q] + sum_s qualification[s] award[s]
         + sum_{z,j} barrier[z,j] zone_option[z,j] + sum_p delay[p] (target_mw[p] - served_mw[p])
         + sum_p years[p] operating_musd[p] + sum_r renewable[r] added_mw[r]    (with operations)
+        + sum_{g,p,q,layer,part,n} premium[g,p,layer,n] sourced_mwh[g,p,q,layer,part,n]
     """
     problem = c.problem
     offers, periods = problem.offers, problem.periods
@@ -118,6 +131,7 @@ def cost_musd(m: pyo.ConcreteModel, c: Coefficients) -> object:
     first = discount(problem, periods[0].start)
     for zone, options in zip(problem.case.site.zones, c.zone_options, strict=True):
         terms += [(j.cost_usd * first / USD_PER_MUSD, m.zone_option[zone.zone, j.label]) for j in options]
+    terms += sourcing.terms_of(m, c, c.network.cost_musd_per_mwh)
     constant = 0.0
     for period in periods:
         late_usd = problem.case.load.delay_usd_per_mw_yr * stream(problem, period.start, period.end)

@@ -17,6 +17,7 @@ from planner.fade import state_of_health
 from planner.model.contingencies import Contingency, losses_to_survive, merged_contingencies
 from planner.outages import Requirement, StartDelay
 from planner.problem import FloatArray, Problem
+from planner.sourcing import Network
 from planner.units import MONTHS_PER_YEAR, USD_PER_MUSD
 
 BoolArray = NDArray[np.bool_]
@@ -366,6 +367,11 @@ class Coefficients:
         if self.phase[p] is None or not offer.is_storage or policy.effective_control(self.problem, offer):
             return ("none",)
         return policy.STATES
+
+    @cached_property
+    def network(self) -> Network:
+        """What can be sourced before the cell; without choices where the network is off."""
+        return Network(self.problem, self.pairs)
 
     @cached_property
     def macr(self) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyomo.environ as pyo
 
 from planner import policy
+from planner.model import sourcing
 from planner.model.coefficients import Coefficients
 from planner.model.row import family, linear
 from planner.problem import FloatArray
@@ -74,11 +75,21 @@ def _ratio(m: pyo.ConcreteModel, c: Coefficients, h: int, state: str, excess: Fl
     return linear((excess[o] * c.nameplate_mwh[o], v) for o, v in _parts(m, c, h, state)) >= 0
 
 
+def _traced(m: pyo.ConcreteModel, c: Coefficients, h: int, state: str) -> list[tuple[float, object]]:
+    """What chosen sources add to the material assistance of a phase in one state, in nameplate MWh."""
+    network = c.network
+    inside = [x.state == state and c.phase[x.period] == h for x in network.choices]
+    return sourcing.terms_of(m, c, network.assistance_mwh * inside)
+
+
 @family("")
 def material_assistance(m: pyo.ConcreteModel, c: Coefficients) -> None:
     """A credit needs the material-assistance ratio (26 USC 7701(a)(52)), weighted by nameplate MWh.
 
-    sum_{o,p in h,t} (macr[o] - macr_threshold[h]) nameplate_mwh[o] in_state[o,p,t,q] >= 0   for q in base, bonus
+    sum_{o,p in h,t} (macr[o] - macr_threshold[h]) nameplate_mwh[o] in_state[o,p,t,q]
+        + sum assistance[g,layer,n] sourced_mwh[g,p,q,layer,part,n] >= 0   for q in base, bonus
+
+    The second sum only where the materials of the cells are traced.
     """
     m.material_assistance = pyo.Constraint(pyo.Any)
     for h in _phases(c):
@@ -87,7 +98,8 @@ def material_assistance(m: pyo.ConcreteModel, c: Coefficients) -> None:
         if threshold is None:
             continue
         for q in ("base", "bonus"):
-            m.material_assistance[phase.phase, q] = _ratio(m, c, h, q, c.macr - threshold)
+            bought = [((c.macr[o] - threshold) * c.nameplate_mwh[o], v) for o, v in _parts(m, c, h, q)]
+            m.material_assistance[phase.phase, q] = linear([*bought, *_traced(m, c, h, q)]) >= 0
 
 
 @family("")

@@ -37,6 +37,8 @@ SWITCHED_ON = (
 )
 #: Switches the operating years on in the small case.
 OPERATING = "operations.enabled=true"
+#: A small case with the sourcing network on.
+NETWORK_CASE, NETWORK_ON = "defence-50mw", ("sourcing.mode=free",)
 _READABLE_TERMS = 6
 
 _HEAD = f"""# Formulation
@@ -51,6 +53,8 @@ from `cases/{LARGE_CASE}.yaml` with some rules switched on:
 
 {chr(10).join(f"- `{text}`" for text in SWITCHED_ON)}
 
+Rows of the sourcing network are from `cases/{NETWORK_CASE}.yaml` with `{NETWORK_ON[0]}`.
+
 Rows are scaled for the solver, so their numbers may be a multiple of the formula's; long rows are cut.
 
 | index | meaning |
@@ -63,6 +67,8 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `f` | factory of cells or of assembly |
 | `z`, `j`, `a` | zone, its barrier and setback option, fire class (chemistry and test evidence) |
 | `g` | cohort: deliveries of an offer that stand together, so that one placement serves them |
+| `g`, `layer`, `n`, `r` | in the sourcing network: pool of like offers, supply-chain layer, source node, refinery |
+| `part` | what is replaced: `made` in China by its firms, `owned` by them elsewhere, `hosted` there for others |
 | `k` | count vector: how many steps of each segment of an outage window |
 
 | variable | domain | meaning |
@@ -78,6 +84,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `present[z,a]` | 0 or 1 | a fire class stands in a zone |
 | `energised[p]` | 0 or 1 | some load is on in a period in which none need be |
 | `counted[s]` | 0 or 1 | the supplier of storage counts towards the least number |
+| `sourced_mwh[g,p,q,layer,part,n,r]` | at least 0 | MWh whose layer comes from a node in place of Chinese goods |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
 | `held_mwh[o,p,s]` | at least 0 | with `operations`: energy of an offer that is held back for outages in a season |
@@ -94,7 +101,8 @@ def text() -> str:
         "tiny": _model("tiny"),
         LARGE_CASE: _model(LARGE_CASE, *SWITCHED_ON),
         "tiny with operations": _model("tiny", OPERATING),
-    }  # fmt: skip
+        f"{NETWORK_CASE} with sourcing": _model(NETWORK_CASE, *NETWORK_ON),
+    }
     objective = inspect.cleandoc(cost_musd.__doc__ or "")
     sentence, _, formula = objective.partition("\n\n")
     parts = [_HEAD, f"## Objective\n\n{sentence}\n\n```text\n{textwrap.dedent(formula)}\n```\n"]

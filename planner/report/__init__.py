@@ -1,6 +1,7 @@
 """The review pack: ``report.html`` and ``report.xlsx``, drawn from the files of a result folder.
 
-Nothing is computed here: every figure stands in ``plan.json`` (or ``frontier.json``) before it is drawn.
+Nothing is decided here: every figure stands in ``plan.json``, ``frontier.json`` or ``explain.json`` before it is drawn,
+or is the difference or the sum of two or three that do.
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from planner.report.pack import read_pack
+from planner.report.pack import REGRET, read_pack
 from planner.report.page import page_html
 from planner.report.workbook import write_workbook
 
 __all__ = ["write_report"]
 
 
-def write_report(folder: Path) -> tuple[Path, ...]:
+def write_report(folder: Path, study: Path | None = None) -> tuple[Path, ...]:
     """Write the page and the workbook of a result folder, replacing those of an earlier run.
 
     Parameters
     ----------
     folder
         Holds ``plan.json`` or ``frontier.json`` and the tables beside it.
+    study
+        A folder with the ``regret.json`` of a study, which is copied beside the plan.
 
     Returns
     -------
@@ -37,12 +40,15 @@ def write_report(folder: Path) -> tuple[Path, ...]:
     OSError
         If the folder cannot be written; an earlier report is then whole.
     """
-    pack = read_pack(folder)
+    pack = read_pack(folder, study)
     work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
     try:
         (work / "report.html").write_text(page_html(pack), encoding="utf-8")
         write_workbook(pack, work / "report.xlsx")
-        names = ("report.html", "report.xlsx")
+        names = ["report.html", "report.xlsx"]
+        if study is not None:
+            shutil.copyfile(study / REGRET, work / REGRET)
+            names.append(REGRET)
         for name in names:
             os.replace(work / name, folder / name)
     finally:

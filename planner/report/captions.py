@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.dossier import Dossier
 from planner.report.pack import Pack
-from planner.report.wording import CONTINGENCY, COST, number, percent, period, words
+from planner.report.wording import CONTINGENCY, COST, MEASURE, number, percent, period, words
 from planner.results import Plan
 
 
@@ -28,6 +28,7 @@ def captions(pack: Pack) -> dict[str, str]:
         "content": _content(dossier),
         "tariffs": _tariffs(dossier),
         "exposure": _exposure(plan, dossier),
+        "chain": _chain(plan),
         "countries": "Who holds each role for the storage bought, by usable energy.",
         "front": _front(pack),
     }
@@ -132,14 +133,29 @@ def _exposure(plan: Plan, dossier: Dossier) -> str:
     return text if value is None else f"{text} Over all layers by value: {number(value, 3)}."
 
 
+def _chain(plan: Plan) -> str:
+    if not plan.sourced_layers:
+        return ""
+    taken = sum(r.cost_musd for r in plan.sourcing)
+    text = "Every layer of the storage bought, from the country of its source to the delivery period, in usable MWh:"
+    text += " each layer is as thick as the storage itself. Elsewhere is what the makers buy outside China already."
+    if not plan.sourcing:
+        return f"{text} Nothing is replaced: the makers' own sources stand."
+    nodes = len({r.node for r in plan.sourcing})
+    return f"{text} Goods of {number(nodes)} named sources replace Chinese ones, for {number(taken, 1)} million USD."
+
+
 def _front(pack: Pack) -> str:
     if pack.front is None:
         return ""
     front = pack.front
     cheap, safe = front.points[0], front.points[-1]
-    text = f"Least cost at each exposure to China ({front.measure.replace('_', ' ')}):"
-    text += f" {number(cheap.cost_musd, 1)} million USD at {number(cheap.exposure_frac, 2)},"
-    text += f" {number(safe.cost_musd, 1)} at {number(safe.exposure_frac, 2)}."
+    text = f"Least cost at each exposure to China, which counts {words(front.measure, MEASURE)}, per unit of the energy"
+    text += " that must be there at full load:"
+    text += f" {number(cheap.cost_musd, 1)} million USD at {number(cheap.exposure_frac, 2)}"
+    if len(front.points) == 1:
+        return f"{text}, and no plan has less."
+    text += f", {number(safe.cost_musd, 1)} at {number(safe.exposure_frac, 2)}."
     if front.uncovered_whole_frac is not None:
         text += f" {percent(front.uncovered_whole_frac)} of the rectangle between the two ends is not certified."
     return text

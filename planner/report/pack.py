@@ -1,4 +1,4 @@
-"""Reading a result folder: the plan, its data rows, and the front with the plan of each point."""
+"""Reading a result folder: the plan, its data rows, its explanation, and the front with the plan of each point."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from planner.answers import CaseRegret, Explanation, Regret
 from planner.faults import Fault, InputError, shown
 from planner.results import Plan
 
@@ -20,37 +21,76 @@ FloatArray = NDArray[np.float64]
 MAX_BYTES = 200_000_000
 #: Columns of ``provenance.parquet``.
 ROW_COLUMNS = ("table", "key", "values", "unit", "source", "date", "confidence", "note", "in_plan")
+#: Written by ``planner study-report``, and laid beside a plan by ``planner report DIR --study``.
+REGRET = "regret.json"
+#: Why a page has no explanation.
+ABSENT = "Not asked yet; every question is solved anew by the command, with the folder of this page as DIR:"
+OF_ANOTHER_PLAN = "explain.json is of another plan; the command asks anew, with the folder of this page as DIR:"
 
 
-class Point(BaseModel):
-    """One point of ``frontier.json``; keys that the page does not draw are passed over."""
+class _Part(BaseModel):
+    """A part of ``frontier.json``; keys that the page does not show are passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Point(_Part):
+    """One point: a plan, and what one more point of exposure (0.01) costs to its left and saves to its right."""
+
     cost_musd: float = Field(allow_inf_nan=False)
     bound_musd: float | None = None
     exposure_frac: float = Field(allow_inf_nan=False)
     supported: bool = False
     plan: str | None = None
+    role: str = ""
+    price_left_musd: float | None = None
+    price_right_musd: float | None = None
+    cutoff_break_even_frac_per_yr: float | None = None
+    public_net_musd: float | None = None
+    public_usd_per_mwh: float | None = None
 
 
-class Weight(BaseModel):
+class Weight(_Part):
     """Which point a weight of security against cost reaches."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     theta: float
     point: int
 
 
-class Front(BaseModel):
+class Jump(_Part):
+    """A step of the front: what a little less exposure costs there, and what changes."""
+
+    exposure_frac: float
+    cost_below_musd: float
+    cost_at_musd: float
+    words: str
+
+
+class Band(_Part):
+    """What is proved at one exposure: no plan with no more of it is cheaper."""
+
+    exposure_frac: float
+    bound_musd: float
+
+
+class Front(_Part):
     """``frontier.json``: the front between cost and exposure."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    case: str = ""
+    input_sha256: str = ""
     measure: str
+    required_mwh: float | None = None
     tolerance: float | None = None
     uncovered_frac: float | None = None
     uncovered_whole_frac: float | None = None
     points: tuple[Point, ...] = Field(min_length=1)
     weights: tuple[Weight, ...] = ()
+    jumps: tuple[Jump, ...] = ()
+    band: tuple[Band, ...] = ()
+    unreached_saving_frac: float | None = None
+    knee_words: str = ""
+    least_exposure_words: str = ""
+    break_even_words: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +105,14 @@ class Pack:
         Data rows that entered, each a tuple in the order of ``ROW_COLUMNS``.
     front, front_plans
         The front from cheap to secure, and the plan of each of its points (None where there is none).
+    explanation
+        What ``planner explain`` found about this plan, None if nothing was asked.
+    without_explanation
+        Why there is none, in a sentence; empty when there is one.
+    has_own_plan
+        Whether the folder holds a plan of its own, which ``planner explain`` needs.
+    regret
+        What a study found about the case of the plan, with the study's name and date; None without one.
     schedule
         Flows of the last operating year, one array per column of ``schedule.parquet``; empty without operations.
     """
@@ -73,11 +121,15 @@ class Pack:
     rows: tuple[tuple[str | bool, ...], ...]
     front: Front | None
     front_plans: tuple[Plan | None, ...]
+    explanation: Explanation | None = None
+    without_explanation: str = ""
+    has_own_plan: bool = True
+    regret: tuple[Regret, CaseRegret] | None = None
     schedule: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
-def read_pack(folder: Path) -> Pack:
-    """Read a result folder.
+def read_pack(folder: Path, study: Path | None = None) -> Pack:
+    """Read a result folder, and the regret of a study from its folder.
 
     Raises
     ------
@@ -94,10 +146,15 @@ def read_pack(folder: Path) -> Pack:
     if plan is None and not faults:
         faults.append(Fault(str(folder), "", "no plan.json", "a folder that planner plan or frontier wrote"))
     rows = _rows(folder / "provenance.parquet", faults)
+    explanation, without = _explanation(folder, plan, faults)
+    if study is not None and not (study / REGRET).is_file():
+        faults.append(Fault(str(study), "", f"no {REGRET}", "a folder that planner study-report wrote to"))
+    regret = _regret(study or folder, plan, faults)
     schedule = _schedule(folder / "schedule.parquet", faults) if plan is not None and plan.operations else {}
     if faults or plan is None:
         raise InputError(faults)
-    return Pack(plan, rows, front, plans, schedule)
+    has_own_plan = (folder / "plan.json").exists()
+    return Pack(plan, rows, front, plans, explanation, without, has_own_plan, regret, schedule)
 
 
 def _schedule(path: Path, faults: list[Fault]) -> dict[str, FloatArray]:
@@ -136,9 +193,7 @@ def _plan(path: Path, name: str, faults: list[Fault]) -> Plan | None:
     try:
         plan = Plan.model_validate_json(text)
     except ValidationError as error:
-        for problem in error.errors(include_url=False)[:20]:
-            key = ".".join(str(part) for part in problem["loc"])
-            faults.append(Fault(name, key, shown(problem["input"]), f"a plan.json of this version ({problem['msg']})"))
+        faults += _told(error, name, "plan.json")
         return None
     except (ValueError, RecursionError):
         faults.append(Fault(name, "", "text that is no JSON", "a plan.json"))
@@ -147,6 +202,54 @@ def _plan(path: Path, name: str, faults: list[Fault]) -> Plan | None:
         faults.append(Fault(name, "dossier", "nothing", "a plan.json written by this version; plan the case again"))
         return None
     return plan
+
+
+def _explanation(folder: Path, plan: Plan | None, faults: list[Fault]) -> tuple[Explanation | None, str]:
+    """Return the answers about a plan, or None and why there are none to show."""
+    if not (folder / "explain.json").exists():
+        return None, ABSENT
+    text = _text(folder / "explain.json", "explain.json", faults)
+    if text is None or plan is None:
+        return None, ""
+    try:
+        found = Explanation.model_validate_json(text)
+    except ValidationError as error:
+        if _of_other_input(text, plan):  # left there by another version of the planner, perhaps
+            return None, OF_ANOTHER_PLAN
+        faults += _told(error, "explain.json", "explain.json")
+        return None, ""
+    return (found, "") if found.is_of(plan) else (None, OF_ANOTHER_PLAN)
+
+
+def _told(error: ValidationError, name: str, kind: str) -> list[Fault]:
+    """What keeps a file from being read as what it should be."""
+    return [
+        Fault(name, ".".join(map(str, part["loc"])), shown(part["input"]), f"{kind} of this version ({part['msg']})")
+        for part in error.errors(include_url=False)[:20]
+    ]
+
+
+def _regret(folder: Path, plan: Plan | None, faults: list[Fault]) -> tuple[Regret, CaseRegret] | None:
+    """Return what a study found about the case of a plan; None when there is nothing, or nothing about this case."""
+    if not (folder / REGRET).exists():
+        return None
+    text = _text(folder / REGRET, REGRET, faults)
+    if text is None:
+        return None
+    try:
+        found = Regret.model_validate_json(text)
+    except ValidationError as error:
+        faults += _told(error, REGRET, REGRET)
+        return None
+    return next(((found, part) for part in found.cases if plan is not None and part.case == plan.case), None)
+
+
+def _of_other_input(text: str, plan: Plan) -> bool:
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(raw, dict) and raw.get("input_sha256", plan.input_sha256) != plan.input_sha256
 
 
 def _front(folder: Path, faults: list[Fault]) -> tuple[Front | None, tuple[Plan | None, ...]]:

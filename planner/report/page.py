@@ -8,16 +8,20 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from planner.report import wording
 from planner.report.captions import captions
+from planner.report.frontview import FrontView, cutoff_words, front_view
 from planner.report.operating import duration_svg, week_svg
 from planner.report.pack import ROW_COLUMNS, Pack
+from planner.report.questions import answers, explain_command
+from planner.report.sankey import sankey
+from planner.report.why import PRICE_STEPS, Why, doubts, why_of
 from planner.results import Plan
 
-SCRIPTS = ("base.js", "charts.js", "site.js", "tables.js", "explorer.js", "start.js")
+SCRIPTS = ("base.js", "charts.js", "site.js", "tables.js", "explorer.js", "why.js", "start.js")
 #: The page stays below 6 MB: plans of the front are left out evenly beyond this.
 MOST_VIEW_BYTES = 3_000_000
 
@@ -34,8 +38,12 @@ def page_html(pack: Pack) -> str:
     pack
         From ``read_pack``.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True
+    )
     environment.filters |= {
+        "cutoff": cutoff_words,
+        "span": wording.span,
         "number": wording.number,
         "percent": wording.percent,
         "period": wording.period,
@@ -46,16 +54,30 @@ def page_html(pack: Pack) -> str:
     environment.globals["chemistry_name"] = wording.chemistry
     library = _asset("plotly-basic.min.js")
     script = "\n".join(_asset(name) for name in SCRIPTS)
-    data = _data(pack)
-    return environment.from_string(_asset("page.html.j2")).render(
+    why = None if pack.explanation is None else why_of(pack.explanation)
+    view = None if pack.front is None else front_view(pack.front, pack.front_plans)
+    data = _data(pack, why, view)
+    dossier = pack.plan.dossier
+    assert dossier is not None  # read_pack refuses plans without
+    return environment.get_template("page.html.j2").render(
         plan=pack.plan,
-        dossier=pack.plan.dossier,
+        dossier=dossier,
+        turns=(*(why.turns if why else ()), *doubts(dossier.turns)),
+        why=why,
+        without_explanation=pack.without_explanation,
+        price_steps=PRICE_STEPS,
         front=pack.front,
+        other_question=pack.front is not None and pack.front.input_sha256 not in ("", pack.plan.input_sha256),
+        view=view,
+        answers=answers(pack, why, view),
+        explain_command=explain_command(pack),
+        regret=pack.regret,
         shown_points=sum("view" in point for point in data["front"]["points"]) if data["front"] else 0,
         rows=len(pack.rows),
         status=wording.STATUS[pack.plan.status],
         captions=captions(pack),
         pictures=_pictures(pack),
+        chain=sankey(pack.plan.sourced_layers),
         policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
         " img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(_asset("page.css")),
@@ -88,12 +110,13 @@ def _json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _data(pack: Pack) -> dict[str, Any]:
+def _data(pack: Pack, why: Why | None, view: FrontView | None) -> dict[str, Any]:
     """What the scripts draw: texts made harmless here, so that no script need think of it."""
     data = {
-        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders"}),
+        "plan": pack.plan.model_dump(mode="json", exclude={"placements", "orders", "sourcing", "sourced_layers"}),
         "rows": _coded(pack.rows),
-        "front": _front(pack),
+        "front": _front(pack, view),
+        "why": None if why is None else _why(why),
         "chemistry": {k: {"name": n, "colour": c} for k, (n, c) in wording.CHEMISTRY.items()},
         "firm": {k: {"name": n, "colour": c} for k, (n, c) in wording.FIRM.items()},
         "origin": wording.ORIGIN,
@@ -144,16 +167,37 @@ def _view(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _front(pack: Pack) -> dict[str, Any] | None:
-    if pack.front is None:
+def _why(why: Why) -> dict[str, Any]:
+    """What the figures of the explanation draw."""
+    return {
+        "ranges": [r.model_dump() for r in why.drawn_ranges],
+        "priceSteps": PRICE_STEPS,
+        "prices": [
+            {
+                "offer": p.bridge.offer,
+                "bought": p.bridge.bought,
+                "steps": p.steps,
+                "at_site": p.bridge.at_site_usd_per_kwh,
+            }
+            for p in why.drawn_prices
+        ],
+    }
+
+
+def _front(pack: Pack, view: FrontView | None) -> dict[str, Any] | None:
+    if pack.front is None or view is None:
         return None
-    front = pack.front.model_dump(mode="json")
+    front = pack.front.model_dump(mode="json", include={"measure", "points", "weights"})
+    front["jumps"] = [jump.model_dump() for jump in view.jumps]
     views = [None if plan is None else _view(plan) for plan in pack.front_plans]
     there = [i for i, view in enumerate(views) if view is not None]
     size = sum(len(json.dumps(views[i])) for i in there)
     every = max(1, -(-size // MOST_VIEW_BYTES))
     kept = {i for n, i in enumerate(there) if n % every == 0} | set(there[-1:])
     for i, point in enumerate(front["points"]):
+        point["premium_musd"] = point["cost_musd"] - front["points"][0]["cost_musd"]
+        point["cutoff_words"] = cutoff_words(pack.front.points[i])
+        point["next_jump"] = view.next_jump[i]
         if i in kept:
             point["view"] = views[i]
     return front

@@ -64,6 +64,7 @@ COST = {
     "delay": "Load that comes late",
     "energy": "Operating years beside the load's own energy",
     "renewables": "Added PV and wind",
+    "sourcing": "Sources outside China",
 }
 SOURCE = {
     "shifting": "Shifting energy", "renewables": "PV and wind", "generators": "Generators", "curtailment": "Load shed",
@@ -78,6 +79,16 @@ CONTINGENCY = {
     "chemistry": "Loss of a chemistry",
     "software": "Loss of prohibited software",
     "fire_group": "Loss of a fire group",
+}
+#: What each measure of exposure counts.
+MEASURE = {
+    "cell": "cells made in China",
+    "value": "all layers of the supply chain, by value",
+    "control": "control software and owners that answer to China",
+    "chokepoint": "the most exposed layer",
+    "cell_ownership": "cells of Chinese owners",
+    "value_ownership": "all layers by value and owner",
+    "chokepoint_ownership": "the most exposed layer, by owner",
 }
 CONFIDENCE = ("assumption", "memory", "low", "medium", "high")
 #: Steer the direction of text, or nothing that a reader could see.
@@ -119,6 +130,11 @@ def number(value: float | None, digits: int = 0) -> str:
     return f"\u2212{text}" if value < 0 and text.strip("0.,") else text
 
 
+def musd(value: float) -> str:
+    """Million USD within a sentence: the smaller, the more digits."""
+    return number(value, 1 if abs(value) >= 10 else 2)
+
+
 def period(label: str) -> str:
     """A period in short: whole years of later rounds as ``2033\u20132036``."""
     return re.sub(r"^(\d{4})-01\.\.(\d{4})-12$", "\\1\u2013\\2", label)
@@ -127,6 +143,21 @@ def period(label: str) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as per cent."""
     return "\u2013" if value is None else f"{number(100.0 * value, digits)}\u00a0%"
+
+
+def span(low: float | None, high: float | None, digits: int = 2) -> str:
+    """A bracket in short: one number where both ends are the same as written; a dash where neither is known."""
+    if low is None or high is None:
+        known = [f"at least {number(low, digits)}"] if low is not None else []
+        known += [f"at most {number(high, digits)}"] if high is not None else []
+        return " ".join(known) or "\u2013"
+    first, last = number(low, digits), number(high, digits)
+    return first if first == last else f"{first} to {last}"
+
+
+def change(value: float) -> str:
+    """A relative change with its sign."""
+    return f"{'+' if value > 0 else ''}{percent(value)}"
 
 
 def words(name: str, table: dict[str, str]) -> str:

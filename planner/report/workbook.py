@@ -1,9 +1,10 @@
-"""The workbook: award, schedule, cost with live formulas, compliance, exposure, assumptions, sources."""
+"""The workbook: award, schedule, cost with live formulas, compliance, exposure, explanation, assumptions, sources."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from planner.answers import Explanation
 from planner.dossier import Dossier
 from planner.report.chain import COLUMNS, ITEM_COLUMNS, sheet_formula, shown_values
 from planner.report.pack import ROW_COLUMNS, Pack
@@ -32,6 +33,8 @@ def write_workbook(pack: Pack, path: Path) -> None:
     _cost(book, plan, dossier)
     _compliance(book, plan, dossier)
     _exposure(book, plan, dossier)
+    if pack.explanation is not None:
+        _explain(book, pack.explanation)
     _assumptions(book, plan, dossier)
     _sources(book, pack)
     book.close()
@@ -242,6 +245,52 @@ def _exposure(book: Book, plan: Plan, dossier: Dossier) -> None:
         [(t.duty_origin, t.containers, t.dutiable_musd, t.highest_rate_frac, t.duty_musd) for t in dossier.tariffs],
         ("text", "whole", "two", "share", "two"),
     )
+    sheet.finish(2, 1, repeat=False)
+
+
+def _explain(book: Book, found: Explanation) -> None:
+    widths = (34, 46, 16, 14, 14, 22, 14, 14)
+    sheet = book.sheet("Explain", widths, "Why this, why not that: every question solved anew")
+    sheet.section("Offers: what it costs to turn each decision round")
+    sheet.table(
+        ("Offer", "Why", "Verdict", "Costs more, at least, million USD", "at most", "Supplier"),
+        [
+            (a.offer, a.text, a.verdict, a.extra_cost_lower_musd, a.extra_cost_upper_musd, a.supplier)
+            for a in found.offers
+        ],
+        ("text", "text", "text", "two", "two", "text"),
+    )  # fmt: skip
+    sheet.section("Offers: the figure at which each enters or leaves, nothing else moved")
+    sheet.table(
+        ("Offer", "Figure", "Unit", "Now", "In at", "Out at", "Change, in", "Change, out"),
+        [
+            (a.offer, t.figure.replace("_", " "), t.unit, t.now, t.enters_at, t.stays_out_at, t.change_enters_frac,
+             t.change_stays_out_frac)
+            for a in found.offers for t in a.thresholds
+        ],
+        ("text", "text", "text", "two", "two", "two", "share", "share"),
+    )  # fmt: skip
+    sheet.section("Rules: what is saved when one gives way")
+    sheet.table(
+        ("Rule", "Key", "Change", "By", "Unit", "Saves, at least, million USD", "at most", "Verdict"),
+        [
+            (r.words, r.rule, r.change, None if r.change == "dropped" else r.amount, r.unit, r.saved_lower_musd,
+             r.saved_upper_musd, r.verdict)
+            for r in found.rules
+        ],
+        ("text", "text", "text", "two", "text", "two", "two", "text"),
+    )  # fmt: skip
+    sheet.section("Quotes brought to one footing, USD per usable AC kWh")
+    sheet.table(
+        ("Offer", "Supplier", "Delivered", "Quote", "Unit", "At site, duty paid", "Net present value",
+         "At site per kW"),
+        [
+            (b.offer, b.supplier, b.period, b.quoted_price, b.price_unit, b.at_site_usd_per_kwh, b.net_usd_per_kwh,
+             b.at_site_usd_per_kw)
+            for b in found.bridges
+        ],
+        ("text", "text", "text", "two", "text", "two", "two", "two"),
+    )  # fmt: skip
     sheet.finish(2, 1, repeat=False)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from planner.answers import Candidate, CaseRegret, Regret
 from planner.study import reading
 from planner.study.reading import Findings, read_results
 from planner.study.store import write_whole
@@ -32,7 +33,7 @@ class Section:
 
 
 def write_study_report(folder: Path) -> Path:
-    """Write ``study.html`` beside a result set, replacing an earlier one.
+    """Write ``study.html`` and ``regret.json`` beside a result set, replacing earlier ones.
 
     Parameters
     ----------
@@ -47,8 +48,38 @@ def write_study_report(folder: Path) -> Path:
         If it cannot be written.
     """
     path = folder / "study.html"
-    write_whole(path, page(read_results(folder)).encode())
+    found = read_results(folder)
+    write_whole(path, page(found).encode())
+    write_whole(folder / "regret.json", (regret(found).model_dump_json(indent=1) + "\n").encode())
     return path
+
+
+def regret(found: Findings) -> Regret:
+    """The regret of every plan that was tried, as data; no cases where the study asks for none."""
+
+    def finite(value: float) -> float | None:
+        return float(value) if math.isfinite(value) else None
+
+    return Regret(
+        study=str(found.manifest["study"]),
+        until=str((found.manifest["spec"].get("regret") or {}).get("until", "")),
+        cases=tuple(
+            CaseRegret(
+                case=t.case,
+                futures=tuple(map(str, t.regret_musd.columns)),
+                candidates=tuple(
+                    Candidate(
+                        plan_of=name, worst_musd=finite(t.worst_musd[name]), expected_musd=finite(t.expected_musd[name])
+                    )
+                    for name in map(str, t.regret_musd.index)
+                ),
+                least_worst=t.minimax,
+                least_expected=t.least_expected,
+                left_out=t.hopeless,
+            )
+            for t in reading.regrets(found)
+        ),
+    )
 
 
 def page(found: Findings) -> str:

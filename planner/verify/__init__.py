@@ -13,6 +13,7 @@ from planner.verify.lookup import Book
 from planner.verify.operations import check_operations
 from planner.verify.reliability import Outages, check_outages, check_ride_through
 from planner.verify.rules import check_mandate, check_purchase, check_retirements, check_served, note_oddities
+from planner.verify.sourced import check_sourcing, read_taken
 from planner.verify.tally import TOLERANCE, Tally
 from planner.verify.windows import check_replay
 from planner.verify.zones import check_strict, check_zones
@@ -76,23 +77,25 @@ def _check_head(problem: Problem, plan: Plan, tally: Tally) -> None:
 
 def _check_all(fleet: Fleet, plan: Plan, tally: Tally, audit: bool, seed: int) -> int:
     """Run every check on its own, so that one fault hides no other."""
+    taken = tally.guard("sourcing", read_taken, fleet, plan, tally) or []
+    tally.guard("sourcing", check_sourcing, fleet, plan, taken, tally)
     blank = {p.label: 0.0 for p in fleet.problem.periods}
     served = tally.guard("served", check_served, fleet, plan, tally) or blank
     tally.guard("supply", check_purchase, fleet, plan, tally)
     tally.guard("retirements", check_retirements, fleet, plan, tally)
     tally.guard("storage_mandate", check_mandate, fleet, served, tally)
-    tally.guard("content", check_credits, fleet, plan, tally)
+    tally.guard("content", check_credits, fleet, plan, tally, taken)
     tally.guard("max_share", check_shares, fleet, tally)
     tally.guard("critical_path", check_critical_path, fleet, plan, tally)
     tally.guard("zone_option", check_zones, fleet, plan, tally)
     tally.guard("fire_strict", check_strict, fleet.problem, fleet, plan, tally)
-    tally.guard("cost", check_cost, fleet, plan, tally)
     tally.guard("balance", check_operations, fleet, plan, served, tally)
+    tally.guard("cost", check_cost, fleet, plan, tally, taken)
     outages = tally.guard("reliability", Outages, fleet, served)
     replayed = 0
     if outages is not None:
         required = tally.guard("required", outages.required_mwh) or 0.0
-        tally.guard("exposure", check_exposure, fleet, plan, required, tally)
+        tally.guard("exposure", check_exposure, fleet, plan, required, tally, taken)
         rows = tally.guard("reliability", check_outages, outages, plan, tally)
         tally.guard("ride_through", check_ride_through, outages, tally)
         if rows is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from planner.results import Plan
 from planner.units import parse_month
 from planner.verify.fleet import Fleet
 from planner.verify.lookup import Book
+from planner.verify.sourced import Taken, assistance_mwh, relief_mwh, traced_part
 from planner.verify.tally import Tally
 
 #: Continuity: in service at most this many months after the start of construction.
@@ -72,10 +73,11 @@ def material_assistance(book: Book, offer: Offer) -> float:
     if total <= 0.0:
         return 1.0
     barred = sum(book.weights.get(n, 0.0) for n, c in present.items() if book.reads_as_yes(c.prohibited, "pfe_tax"))
-    return 1.0 - barred / total
+    traced = sum(traced_part(book, offer, n) * layer.ownership_frac for n, layer in offer.layers.items())
+    return 1.0 - barred / total - traced
 
 
-def ratios(fleet: Fleet, periods: Iterable[int]) -> tuple[float, float] | None:
+def ratios(fleet: Fleet, periods: Iterable[int], taken: Sequence[Taken] = ()) -> tuple[float, float] | None:
     """Nameplate-weighted domestic content and material assistance of storage delivered in some periods."""
     chosen = list(periods)
     weight = domestic = assistance = 0.0
@@ -85,25 +87,26 @@ def ratios(fleet: Fleet, periods: Iterable[int]) -> tuple[float, float] | None:
             weight += mwh
             domestic += mwh * domestic_content(fleet.book, offer)
             assistance += mwh * material_assistance(fleet.book, offer)
+    assistance += assistance_mwh(fleet.book, taken, chosen)
     return (domestic / weight, assistance / weight) if weight > 0.0 else None
 
 
-def check_credits(fleet: Fleet, plan: Plan, tally: Tally) -> None:
+def check_credits(fleet: Fleet, plan: Plan, tally: Tally, taken: Sequence[Taken] = ()) -> None:
     """Compare ratios and credit states by phase, and the domestic floor."""
     tally.hold("content", "credit_state", "domestic_floor")
     problem = fleet.problem
     every = range(len(problem.periods))
     phases = {h.phase: [p for p in every if phase_of(problem, p) is h] for h in problem.case.policy.phases}
     for name in (*phases, "all"):
-        mine = ratios(fleet, phases.get(name, every) if name != "all" else every)
+        mine = ratios(fleet, phases.get(name, every) if name != "all" else every, taken)
         _check_claim(tally, "domestic_content_frac", plan.domestic_content_frac, name, mine[0] if mine else None)
         _check_claim(tally, "macr_frac", plan.macr_frac, name, mine[1] if mine else None)
     for name in sorted(set(plan.credit_state) - set(phases)):
         tally.fail("credit_state", f"credit_state names an unknown phase {name!r}")
     if problem.case.credits.unit == "pools":
-        check_pools(fleet, plan, tally)
+        check_pools(fleet, plan, tally, taken)
     for phase in problem.case.policy.phases if problem.case.credits.unit == "phase" else ():
-        _check_state(fleet, phase, ratios(fleet, phases[phase.phase]), plan, tally)
+        _check_state(fleet, phase, ratios(fleet, phases[phase.phase], taken), plan, tally)
     whole = ratios(fleet, every)
     floor = problem.case.policy.domestic_floor_frac
     if whole is not None:
@@ -168,7 +171,7 @@ def _needs_content(book: Book, phase: Phase) -> bool:
     return book.case.policy.monetisation == "elective_pay" and kept == 0.0
 
 
-def check_pools(fleet: Fleet, plan: Plan, tally: Tally) -> None:
+def check_pools(fleet: Fleet, plan: Plan, tally: Tally, taken: Sequence[Taken] = ()) -> None:
     """Every pool (phase and credit state) against the tests, and the pools against the orders."""
     problem, book = fleet.problem, fleet.book
     tally.hold("pools")
@@ -193,6 +196,10 @@ def check_pools(fleet: Fleet, plan: Plan, tally: Tally) -> None:
         old = sums.get((phase.phase, row.state), (0.0, 0.0, 0.0))
         got = (mwh, mwh * domestic_content(book, offer), mwh * material_assistance(book, offer))
         sums[phase.phase, row.state] = (old[0] + got[0], old[1] + got[1], old[2] + got[2])
+    for (name, state), (mwh, domestic, macr) in sums.items():
+        inside = [p for p in range(len(problem.periods)) if (h := phase_of(problem, p)) is not None and h.phase == name]
+        mine = [one for one in taken if one.row.state == state]
+        sums[name, state] = (mwh, domestic, macr + assistance_mwh(book, mine, inside))
     for (o, p), count in total.items():
         text = f"pools of {problem.offers[o].offer} in {problem.periods[p].label}"
         tally.same("pools", count, float(fleet.counts[o, p]), text, max(1.0, float(fleet.counts[o, p])))
@@ -224,7 +231,9 @@ def shares(book: Book, offer: Offer, measure: str) -> dict[str, float]:
     return layers
 
 
-def exposure(fleet: Fleet, measure: str, required_mwh: float, period: int | None = None) -> float:
+def exposure(
+    fleet: Fleet, measure: str, required_mwh: float, period: int | None = None, taken: Sequence[Taken] = ()
+) -> float:
     """China exposure of the storage bought, or of the fleet alive in a period, per required MWh."""
     sums: dict[str, float] = {}
     for o in fleet.used:
@@ -235,20 +244,23 @@ def exposure(fleet: Fleet, measure: str, required_mwh: float, period: int | None
         mwh = offer.energy_usable_ac_mwh * int(np.sum(counts))
         for layer, share in shares(fleet.book, offer, measure).items():
             sums[layer] = sums.get(layer, 0.0) + share * mwh
+    standing = [one for one in taken if period is None or fleet.alive[one.offers[0], one.p, period]]
+    for layer, mwh in relief_mwh(fleet.book, standing, measure).items():
+        sums[layer] = sums.get(layer, 0.0) - mwh
     return max(sums.values(), default=0.0) / required_mwh if required_mwh > 0.0 else 0.0
 
 
-def check_exposure(fleet: Fleet, plan: Plan, required_mwh: float, tally: Tally) -> None:
+def check_exposure(fleet: Fleet, plan: Plan, required_mwh: float, tally: Tally, taken: Sequence[Taken] = ()) -> None:
     """Compare the exposure measures with the claims and the limits."""
     tally.hold("exposure", "exposure_limit")
     for measure in MEASURES:
-        mine = exposure(fleet, measure, required_mwh)
+        mine = exposure(fleet, measure, required_mwh, taken=taken)
         tally.same("exposure", plan.exposure_frac.get(measure), mine, f"exposure_frac {measure}", max(1.0, mine))
     for name, limit in fleet.problem.case.exposure_limits.items():
         if limit.per_period:
             for q, period in enumerate(fleet.problem.periods):
-                value = exposure(fleet, name, required_mwh, q)
+                value = exposure(fleet, name, required_mwh, q, taken)
                 tally.at_most("exposure_limit", value, limit.max_frac, f"exposure {name} in {period.label}", 1.0)
         else:
-            value = exposure(fleet, name, required_mwh)
+            value = exposure(fleet, name, required_mwh, taken=taken)
             tally.at_most("exposure_limit", value, limit.max_frac, f"exposure {name} of the plan", 1.0)

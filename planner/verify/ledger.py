@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from planner.verify.fleet import Fleet, order_month
 from planner.verify.flow import Flow
 from planner.verify.lookup import Book
 from planner.verify.operations import operating_flows
+from planner.verify.sourced import Taken, flows_of
 from planner.verify.tally import Tally, number
 from planner.verify.terms import contract_flows, milestones, public_flows, public_money, seen_by, taxed
 
@@ -24,7 +25,7 @@ ITEMS = (
     "equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc", "fuel", "land",
     "fire_barriers", "qualification", "operation", "insurance", "standby_energy", "end_of_life", "residual_value",
     "tax_credit", "delay", "expected_delay", "delivery_damages", "service", "finance_adder", "cancellation", "grant",
-    "recapture", "depreciation", "income_tax", "production_credit",
+    "recapture", "depreciation", "income_tax", "production_credit", "sourcing",
 )  # fmt: skip
 CAPEX = ("equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc")
 
@@ -140,7 +141,7 @@ def container_flows(fleet: Fleet, o: int, p: int, credit: float, gross: float = 
     return taxed(flows, finance.tax_rate_frac)
 
 
-def build_ledger(fleet: Fleet, plan: Plan) -> list[Flow]:
+def build_ledger(fleet: Fleet, plan: Plan, taken: Sequence[Taken] = ()) -> list[Flow]:
     """All cash flows of a plan, from its orders, credit states, zone options and served load."""
     problem, book = fleet.problem, fleet.book
     flows: list[Flow] = []
@@ -157,6 +158,7 @@ def build_ledger(fleet: Fleet, plan: Plan) -> list[Flow]:
     flows += _site_flows(problem, book, plan)
     if problem.case.operating is not None:
         flows += taxed(operating_flows(problem, plan), problem.case.finance.tax_rate_frac)
+    flows += flows_of(problem, taken)
     rate = problem.case.load.delay_usd_per_mw_yr
     for period in problem.periods:
         late = period.target_mw - number(plan.served_mw.get(period.label))
@@ -187,7 +189,7 @@ def cost_by_item(problem: Problem, flows: list[Flow]) -> dict[str, float]:
     return out
 
 
-def check_cost(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
+def check_cost(fleet: Fleet, plan: Plan, tally: Tally, taken: Sequence[Taken] = ()) -> dict[str, float]:
     """Compare every cost item, the total, public money, bound and gap with the ledger.
 
     Returns
@@ -196,7 +198,7 @@ def check_cost(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
         The recomputed items, in musd.
     """
     tally.hold("cost", "cost_items", "public", "bound", "gap")
-    whole = cost_by_item(fleet.problem, build_ledger(fleet, plan))
+    whole = cost_by_item(fleet.problem, build_ledger(fleet, plan, taken))
     mine = seen_by(fleet.problem.case.objective, whole)
     total = sum(mine.values())
     size = max(abs(total), 1e-9)

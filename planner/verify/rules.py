@@ -12,6 +12,7 @@ from planner.results import Plan
 from planner.units import month_text, year_of
 from planner.verify.fleet import NO_TIER, Fleet, full_load, order_month
 from planner.verify.lookup import Book, latest
+from planner.verify.sourced import open_to_proof
 from planner.verify.tally import Tally, number
 
 
@@ -22,7 +23,7 @@ def ban_on(book: Book, offer: Offer, period: Period) -> str | None:
         if ban.buyer != book.case.buyer:
             continue
         month = ordered if ban.clock == "order" else period.start
-        if month >= ban.since and barred(book, offer, ban, month):
+        if month >= ban.since and barred(book, offer, ban, month) and not open_to_proof(book, offer, ban):
             return ban.ban
     return None
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 
-from planner.explain import Asked, Explanation, explain_plan
-from planner.explain.baselines import counts_of, judged, rule_of_thumb
+from planner.explain import Asked, Explanation, board, explain_plan
+from planner.explain.baselines import counts_of, full_load_period, judged, rule_of_thumb
 from planner.explain.board import Desk
 from planner.explain.files import read_orders
 from planner.explain.orders import complete
@@ -96,6 +97,10 @@ def test_command_answers_everything_from_the_folder_alone(folder: Path) -> None:
         table = pd.read_parquet(out / f"explain_{name}.parquet")
         assert len(table) == len(pd.read_csv(out / f"explain_{name}.csv"))
     assert len(pd.read_csv(out / "explain_rules.csv")) == len(found.rules)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert 'data-offer="block-a"' in page
+    assert "142.50" in page
+    assert "Explain" in openpyxl.load_workbook(out / "report.xlsx").sheetnames
 
 
 def test_answers_are_kept_and_a_run_goes_on(folder: Path) -> None:
@@ -115,6 +120,28 @@ def test_stopped_in_time_keeps_what_it_has_and_is_4(folder: Path) -> None:
     found = Explanation.model_validate_json((out / "explain.json").read_text(encoding="utf-8"))
     assert "offer block-a" in found.unfinished
     assert found.bridges
+    assert f"{len(found.unfinished)} questions were not answered" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_chapter_out_of_time_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a chapter leaves is asked after the others, not dropped."""
+    monkeypatch.setitem(board._PART, "offers", 0.0)
+    problem, said = load_case("tiny"), list[str]()
+    asked = Asked(every_offer=True, rules=("supply", "lead_time"))
+    found = explain_plan(problem, plan(problem), asked, note=said.append)
+    first = {what: min(i for i, text in enumerate(said) if text.startswith(what)) for what in ("offer", "rule")}
+    assert first["rule"] < first["offer"]
+    assert not found.unfinished
+    assert {a.offer for a in found.offers} == {"block-a", "block-b"}
+    assert all(a.priced and a.thorough for a in found.offers)
+    rules = [text for text in said if text.startswith("rule")]
+    assert rules == sorted(rules, key=lambda text: "eased" in text)  # each is dropped before any is eased
+
+
+def test_baselines_are_compared_where_the_plan_is_at_full_load() -> None:
+    best = plan(load_case("tiny"))
+    late = best.model_copy(update={"served_mw": {"2030": 57.0, "2031": 200.0, "2032": 200.0}})
+    assert full_load_period(late) == "2031"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from planner.answers import Explanation
 from planner.explain import Asked, explain_plan
-from planner.explain.answers import Explanation
 from planner.explain.bridge import bridges
 from planner.explain.shifts import with_allocation, with_lead_time
 from planner.pipeline import plan

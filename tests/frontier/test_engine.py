@@ -94,6 +94,21 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert whole.solves <= fresh.run().solves + 1
 
 
+def test_a_front_of_one_point_goes_on_too(tmp_path: Path) -> None:
+    """Both ends are the same: what was found is kept, and nothing is solved again."""
+    m = pyo.ConcreteModel()
+    m.z = pyo.Var(range(2), domain=pyo.Integers, bounds=(0, 4))
+    m.cover = pyo.Constraint(expr=2 * m.z[0] + 3 * m.z[1] >= 7)
+    both = 3 * m.z[0] + 5 * m.z[1]
+    state = tmp_path / "state.npz"
+    first = trace(m, both, both, tolerance=0.01, state=state)
+    assert state.exists()
+    again = trace(m, both, both, tolerance=0.01, state=state, resume=True)
+    assert [(p.exposure, p.cost) for p in again.points] == [(p.exposure, p.cost) for p in first.points] == [(11, 11)]
+    assert again.uncovered_frac == 0.0
+    assert again.solves == first.solves
+
+
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "state.npz"
     trace(*MODEL.pyomo(), tolerance=0.2, state=state)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -26,6 +30,7 @@ from planner.pipeline import plan
 from planner.shipped import cases_dir
 from planner.solve import Infeasible
 from tests.properties.questions import lean
+from tests.report import mission
 
 #: The model's own share of the range that each figure may be off through the gap of a plan.
 GAP = 0.0005
@@ -61,6 +66,21 @@ def test_every_point_is_verified_and_bounded(traced: Traced) -> None:
         assert one.exposure_frac["cell"] == point.exposure_frac
     exposures = [p.exposure_frac for p in f.points]
     assert exposures == sorted(exposures)
+
+
+def test_few_containers_are_found_one_by_one(tmp_path: Path) -> None:
+    """Where a container costs more than the way between two points, every step is searched exactly."""
+    path = tmp_path / "mission.yaml"
+    path.write_text(json.dumps(mission.case(), default=str), encoding="utf-8")
+    problem = load_case(str(path), [])
+    front = trace_frontier(problem, measure="value", tolerance=0.01).frontier
+    assert front.uncovered_whole_frac <= 0.015
+    corners = [(p.exposure_frac, p.cost_musd) for p in front.points]
+    least, most = corners[0][0], corners[-1][0]
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        limit = least + share * (most - least)
+        best = plan(limited(problem, "value", limit)).cost_musd
+        assert min(c for e, c in corners if e <= limit) == pytest.approx(best, rel=2e-3)
 
 
 def test_a_limit_in_the_middle_costs_what_the_front_says(traced: Traced) -> None:
@@ -222,3 +242,31 @@ def test_two_scenarios_are_compared(tmp_path: Path) -> None:
     assert [r["front"] for r in rows] == ["low.yaml", "high.yaml"]
     assert (tmp_path / "c" / "comparison.svg").exists()
     assert "Fronts compared" in done.stdout
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Killed without warning, workers and all; what was finished before is not solved again."""
+    (tmp_path / "mission.yaml").write_text(json.dumps(mission.case(), default=str), encoding="utf-8")
+    question = ("frontier", "mission.yaml", "--measure", "value", "--tolerance", "0.0001", "--out", "f")
+    code = [sys.executable, "-c", "from planner.cli import main; main()", *question, "--workers", "2", "--quiet"]
+    state = tmp_path / "f" / "state.npz"
+    with subprocess.Popen(code, cwd=tmp_path, start_new_session=True) as run:
+        began = time.monotonic()
+        while not state.exists() and run.poll() is None and time.monotonic() - began < 200:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+    assert state.exists()
+    kept = solves_of(state)
+    done = command(*question, "--resume", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["uncovered_frac"] <= 0.0001
+    assert "the cheapest plan" in done.stderr
+    assert found["timing_s"]["cheapest_plan"] < found["timing_s"]["total"]
+    assert solves_of(state) >= kept > 0
+
+
+def solves_of(state: Path) -> int:
+    """Solves noted in a state file."""
+    with np.load(state, allow_pickle=False) as held:
+        return int(json.loads(held["words"].tobytes())["solves"])

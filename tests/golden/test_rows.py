@@ -15,10 +15,14 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.repn import generate_standard_repn
 
+from planner.catalogue import BanRow
 from planner.model.build import FAMILIES, build_model
+from planner.model.sourcing import FAMILIES as NETWORK
 from planner.operatingterms import Operations
-from planner.problem import Problem
-from tests.properties.questions import question, ramp
+from planner.problem import Flag, Problem
+from tests.properties.networks import network, shares, sourced
+from tests.properties.questions import STAMP, question, ramp
+from tests.properties.test_monotone import of_case, offers, tables
 
 GOLDEN = Path(__file__).with_name("rows.txt")
 #: Families with rows of several kinds: the words that pick one of each.
@@ -68,9 +72,31 @@ def operating_problem() -> Problem:
     return replace(problem, case=problem.case.model_copy(update={"operations": operations}))
 
 
+def golden_network() -> Problem:
+    """The same with a sourcing network whose proof a ban asks for, so that every row of the network is built."""
+    both = {
+        "mining": (0.31, 0.47),
+        "refining": (0.83, 0.79),
+        "cathode": (0.97, 0.97),
+        "anode": (0.71, 0.77),
+        "cell": (0.0, 0.0),
+    }
+    sizes = [0.31, 0.43, 0.37, 0.53, 0.61, 0.71, 0.47]
+    tabled = network([1.1, 1.3, 2.1, 1.7, 2.9, 1.9, 3.1], sizes)
+    problem = sourced(golden_problem(), {"Alpha": shares(**both), "Beta": shares(**both)}, tabled)
+    ban = BanRow(ban="clean cells", buyer="utility", flag="usc4865", since="2020-01", clock="order",
+                 proof_layers="cathode;anode", proof_frac=0.05, **STAMP)  # fmt: skip
+    flags = {"usc4865": Flag(status="disputed", since=None, reason="materials")}
+    return of_case(offers(tables(problem, bans=(ban,)), "Alpha", flags=flags), "policy.disputed", "refuse")
+
+
 def models() -> list[pyo.ConcreteModel]:
-    """Without operating years every row, with them the first ones."""
-    return [build_model(golden_problem(), rows="all"), build_model(operating_problem(), rows="seed")]
+    """Every row of the plain problem; the first ones with operating years, and with a sourcing network."""
+    return [
+        build_model(golden_problem(), rows="all"),
+        build_model(operating_problem(), rows="seed"),
+        build_model(golden_network(), rows="seed"),
+    ]
 
 
 def text_of(row: pyo.Constraint) -> str:
@@ -92,10 +118,12 @@ def text_of(row: pyo.Constraint) -> str:
 
 def rendered() -> dict[str, str]:
     """Text by family: the row with the most terms, of every kind where there are kinds."""
-    plain, operating = models()
+    plain, operating, sourcing = models()
     out = {}
     for family in FAMILIES:
         component = plain.component(family.name) or operating.component(family.name)
+        if family in NETWORK:
+            component = sourcing.component(family.name)
         rows = [] if component is None else list(component.values())
         picked = []
         for kind in KINDS.get(family.name, ("",)):
@@ -143,6 +171,16 @@ def test_family_has_a_formula(family: object) -> None:
 def test_no_constraint_stands_outside_the_families() -> None:
     names = {c.parent_component().name for m in models() for c in m.component_data_objects(pyo.Constraint)}
     assert names == {f.name for f in FAMILIES}
+
+
+def test_without_the_network_nothing_of_it_is_built() -> None:
+    """The network off adds no row, no column and no term; on, it adds every family of its own."""
+    off, on = build_model(golden_problem(), rows="seed"), build_model(golden_network(), rows="seed")
+    assert not len(off.sourced_mwh)
+    assert len(on.sourced_mwh)
+    for family in NETWORK:
+        assert not len(off.component(family.name))
+        assert len(on.component(family.name))
 
 
 def test_removing_a_family_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from planner.report import write_report
 from planner.results import Plan
 from planner.writing import json_text, write_plan
 from tests.report.folders import CHROMIUM, FLAGS, HOSTILE, LIMITS, plan_of
+from tests.report.mission import REGRET, write_mission
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,51 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     problem = planner.load_case("tiny")
     write_plan(planner.plan(problem), problem, folder)
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mission_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plan with its explanation, a front and the regret of a study."""
+    folder = tmp_path_factory.mktemp("mission")
+    write_mission(folder)
+    (folder / "regret.json").write_text(json.dumps(REGRET), encoding="utf-8")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hostile_answers_folder(mission_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with hostile text wherever an explanation, a front or a study holds text."""
+    folder = tmp_path_factory.mktemp("hostile-answers")
+    shutil.copytree(mission_folder, folder, dirs_exist_ok=True)
+    text = " | ".join(HOSTILE)
+    found, front, regret = (
+        json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("explain", "frontier", "regret")
+    )
+    for record in (*found["bridges"], *found["offers"]):
+        record |= {"offer": HOSTILE[5], "supplier": HOSTILE[1], "origin": HOSTILE[7]}
+    for record in (*found["offers"], *found["rules"], *found["alternatives"]):
+        record["text"] = text
+    for record in found["rules"]:
+        record |= {"rule": HOSTILE[0], "words": HOSTILE[7]}
+    for record in found["ranges"]:
+        record["name"] = HOSTILE[8]
+    for record in found["bridges"]:
+        record |= {"incoterm": HOSTILE[0], "energy_basis": HOSTILE[9], "price_unit": HOSTILE[1]}
+    for record in found["baselines"]:
+        record |= {"words": text, "status": HOSTILE[5], "breaks": [*HOSTILE]}
+    found |= {"alternatives_text": text, "unfinished": [*HOSTILE]}
+    front |= {"knee_words": text, "least_exposure_words": HOSTILE[0], "break_even_words": HOSTILE[5]}
+    for jump in front["jumps"]:
+        jump["words"] = text
+    regret |= {"study": HOSTILE[0], "until": HOSTILE[5]}
+    regret["cases"][0] |= {"futures": [*HOSTILE], "left_out": [*HOSTILE], "least_worst": HOSTILE[5]}
+    for candidate in regret["cases"][0]["candidates"][1:]:
+        candidate["plan_of"] = HOSTILE[5]
+    for name, raw in (("explain", found), ("frontier", front), ("regret", regret)):
+        (folder / f"{name}.json").write_text(json.dumps(raw), encoding="utf-8")
     write_report(folder)
     return folder
 

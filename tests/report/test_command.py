@@ -49,7 +49,10 @@ def test_a_front_without_a_plan_of_its_own(front_folder: Path, tmp_path: Path) -
         (q.exposure_frac for q in pack.front.points), reverse=True
     )
     write_report(tmp_path)
-    assert "This folder holds no table of data rows" in (tmp_path / "report.html").read_text("utf-8")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "This folder holds no table of data rows" in text
+    # a front is explained once the case is planned beside it, with the overrides of the cheapest point
+    assert "planner plan utility-200mw --out DIR &amp;&amp; planner explain DIR" in text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -94,7 +95,36 @@ def test_sheets_are_ready_to_read_and_print(front_folder: Path) -> None:
     assert book["Sources"].auto_filter.ref
 
 
-def test_hostile_text_is_no_formula(hostile_folder: Path) -> None:
+def test_the_explanation_has_its_sheet(mission_folder: Path, front_folder: Path) -> None:
+    """Every offer, break-even, rule and quote of explain.json, under its own heading."""
+    book = openpyxl.load_workbook(mission_folder / "report.xlsx")
+    assert book.sheetnames == [*SHEETS[:5], "Explain", *SHEETS[5:]]
+    assert "Explain" not in openpyxl.load_workbook(front_folder / "report.xlsx").sheetnames
+    found = json.loads((mission_folder / "explain.json").read_text(encoding="utf-8"))
+    sheet = book["Explain"]
+    assert sheet.freeze_panes
+    assert sheet.print_area
+    # a workbook keeps 16 digits
+    rows = [alike(*row) for row in sheet.iter_rows(max_col=8, values_only=True)]
+    for a in found["offers"]:
+        assert alike(a["offer"], a["text"], a["verdict"], a["extra_cost_lower_musd"]) in {r[:4] for r in rows}
+        for t in a["thresholds"]:
+            kept = (a["offer"], t["figure"].replace("_", " "), t["unit"], t["now"], t["enters_at"], t["stays_out_at"])
+            assert alike(*kept) in {r[:6] for r in rows}
+    for r in found["rules"]:
+        assert (r["words"], r["rule"], r["change"]) in {q[:3] for q in rows}
+        assert alike(r["saved_lower_musd"], r["saved_upper_musd"], r["verdict"]) in {q[5:] for q in rows}
+    prices = {(q[0], q[5]) for q in rows}
+    assert {alike(b["offer"], b["at_site_usd_per_kwh"]) for b in found["bridges"]} <= prices
+
+
+def alike(*cells: object) -> tuple[object, ...]:
+    return tuple(round(float(c), 9) if isinstance(c, int | float) else c for c in cells)
+
+
+@pytest.mark.parametrize("name", ["hostile_folder", "hostile_answers_folder"])
+def test_hostile_text_is_no_formula(name: str, request: pytest.FixtureRequest) -> None:
+    hostile_folder = request.getfixturevalue(name)
     book = openpyxl.load_workbook(hostile_folder / "report.xlsx")
     formulas = [(s.title, c.coordinate) for s in book for row in s.iter_rows() for c in row if c.data_type == "f"]
     assert formulas

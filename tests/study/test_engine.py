@@ -13,8 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
+
+from planner.answers import Regret
+from planner.study import reading
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = """
@@ -98,6 +102,13 @@ def test_real_cases_are_the_same_with_one_and_two_workers(tmp_path: Path) -> Non
     assert found[1] == pytest.approx(cases["cost_musd"].sum())
     finish(start("planner", "study-report", str(tmp_path / "1"), "--quiet"))
     assert "Which plan is regretted least" in (tmp_path / "1" / "study.html").read_text()
+    regret = Regret.model_validate_json((tmp_path / "1" / "regret.json").read_text())
+    (table,) = reading.regrets(reading.read_results(tmp_path / "1"))
+    (told,) = regret.cases
+    assert (told.case, told.least_worst, list(told.futures)) == (table.case, table.minimax, list(table.regret_musd))
+    assert {c.plan_of: c.worst_musd for c in told.candidates} == {
+        name: (value if np.isfinite(value) else None) for name, value in table.worst_musd.items()
+    }
     # another study that shares the folder of solved cases solves nothing
     again = start(
         "planner",

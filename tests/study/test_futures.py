@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from planner import finance
 from planner.inputs import InputError, load_case
 from planner.pipeline import plan
-from planner.policy import bans_on
+from planner.policy import bans_on, bans_proven_by
 from planner.problem import Problem
 from planner.results import Plan
 from planner.shipped import shipped_scenarios
@@ -196,3 +198,63 @@ def test_committed_orders_are_cut_with_their_factory() -> None:
     signed = "committed={until: 2028-01, orders: [{offer: block-a, delivery: 2028-01, containers: 10}]}"
     found = tiny(signed, f"supply.scale_frac={scale!r}")
     assert [(o.offer, o.containers) for o in found.orders] == [("block-a", 5)]
+
+
+def test_nodes_come_earlier_larger_and_cheaper() -> None:
+    """A change of the sourcing network moves start and ramp together, and names itself in the rows."""
+    on = "sourcing.mode=free"
+    base = loaded("utility-200mw", on)
+    problem = loaded(
+        "utility-200mw", on,
+        future("nodes", "nodes: [mitra-muskegon-lfp], start_add_months: -12, output_scale_frac: 1.5,"
+                        " risk_scale_frac: 0.5, premium_add_usd_per_unit: -0.9"),
+    )  # fmt: skip
+    before, after = (next(n for n in p.tables.source_nodes if n.node == "mitra-muskegon-lfp") for p in (base, problem))
+    assert after.start == before.start - 12
+    assert after.premium_usd_per_unit == pytest.approx(before.premium_usd_per_unit - 0.9)
+    assert after.delay_risk_frac == pytest.approx(before.delay_risk_frac / 2)
+    assert "futures.nodes.test" in after.note
+
+    def capacity(p: Problem, year: int) -> float:
+        rows = sorted((r for r in p.tables.source_output if r.node == "mitra-muskegon-lfp"), key=lambda r: r.year)
+        return float(np.interp(year, [r.year for r in rows], [r.capacity for r in rows]))
+
+    for year in range(2027, 2034):
+        assert capacity(problem, year) == pytest.approx(1.5 * capacity(base, year + 1))
+    with pytest.raises(InputError) as caught:
+        loaded("utility-200mw", on, future("nodes", "layers: [cathod], start_add_months: 12"))
+    assert {f.key for f in caught.value.faults} == {"futures.nodes.test.layers"}
+
+
+def test_faults_of_the_network_come_together(tmp_path: Path) -> None:
+    """Wrong names and missing rows of own tables are faults with file and key, and only with the network on."""
+    nodes = tmp_path / "nodes.csv"
+    nodes.write_text(
+        "node,layer,owner,country,owner_country,chemistries,feeds,premium_usd_per_unit,ahead_months,start,delay_risk_frac,"
+        "unit,source,date,confidence,note\nnew-ore,minning,me,Chile,Chile,lfp,nowhere,1,3,2027-01,0,USD/kg,me,2026,low,\n"
+    )
+    takes = tmp_path / "takes.csv"
+    takes.write_text(
+        "offer,layer,nodes,change_usd_per_kwh,unit,source,date,confidence,note\n"
+        "lg-jf2-mi,cathode,lf-daegu-lpf,0,USD/kWh,me,2026,low,\nlg-jf2-mi,pack,*,0,USD/kWh,me,2026,low,\n"
+    )
+    own = f"tables={{source_nodes: {nodes}, offer_sourcing: {takes}}}"
+    with pytest.raises(InputError) as caught:
+        load_case("utility-200mw", [own, "sourcing.mode=free"])
+    assert {f.key for f in caught.value.faults} == {
+        "new-ore layer", "new-ore feeds", "node", "lg-jf2-mi cathode", "lg-jf2-mi pack",
+    }  # fmt: skip
+    load_case("utility-200mw", [own])
+
+
+def test_a_layer_cut_off_can_be_led_past() -> None:
+    """With sources chosen, an offer that the cut-off of a layer stops still comes if none of the layer is Chinese."""
+    stopped = load_case("utility-200mw", scenario="cathode-control")
+    chosen = load_case("utility-200mw", ["sourcing.mode=free"], scenario="cathode-control")
+    lg, tener = (next(o for o in chosen.offers if o.offer == n) for n in ("lg-jf2-mi", "catl-tener-cn"))
+    last = chosen.periods[-1]
+    assert [b for b in bans_on(stopped, offer(stopped, "lg-jf2-mi"), stopped.periods[-1]) if "cut-off" in b]
+    assert not list(bans_on(chosen, lg, last))
+    proven = list(bans_proven_by(chosen, lg, last))
+    assert [(b.proof_layers, b.proof_frac) for b in proven] == [("cathode", 0.0)]
+    assert [b for b in bans_on(chosen, tener, last) if "cut-off" in b]

@@ -1,5 +1,19 @@
 "use strict";
 
+// What one more step either way costs, and what it changes, at one point of the front.
+function pointFacts(point, jumps) {
+  const musd = (value) => (value === null ? null : number(value, 2) + " million USD");
+  const jump = point.next_jump === null ? null : jumps[point.next_jump];
+  return [
+    ["More than the cheapest plan", musd(point.premium_musd)],
+    ["The next point of exposure (0.01) costs", musd(point.price_left_musd)],
+    ["One point back saves", musd(point.price_right_musd)],
+    ["The premium pays from a cut-off probability of", point.cutoff_words],
+    ["The public pays per MWh of exposure removed", point.public_usd_per_mwh === null ? null : number(point.public_usd_per_mwh) + " USD"],
+    ["At the next jump, below " + (jump ? number(jump.exposure_frac, 3) : ""), jump && jump.words ? jump.words : null],
+  ].filter((fact) => fact[1] !== null);
+}
+
 function startExplorer() {
   const front = DATA.front;
   if (!front) return;
@@ -27,10 +41,16 @@ function startExplorer() {
   const move = () => {
     at = Number(slider.value);
     const point = shown[at], view = point.view, head = view.dossier.headline;
-    const text = "Exposure " + number(point.exposure_frac, 3) + ", " + number(cost(point), 1) + " million USD, " + number(head.storage_energy_mwh) + " MWh from " + number(head.storage_suppliers) + " suppliers" + (head.full_load_month ? ", full load from " + head.full_load_month : "");
+    const text = "Exposure " + number(point.exposure_frac, 3) + ", " + number(cost(point), 1) + " million USD, " + number(head.storage_energy_mwh) + " MWh from " + number(head.storage_suppliers) + (head.storage_suppliers === 1 ? " supplier" : " suppliers") + (head.full_load_month ? ", full load from " + head.full_load_month : "");
     const reach = front.weights.filter((w) => front.points[w.point] === point).map((w) => w.theta);
     byId("position-text").textContent = text + (reach.length ? " (weight of security " + number(Math.min(...reach), 2) + (reach.length > 1 ? " to " + number(Math.max(...reach), 2) : "") + ")" : "");
     slider.setAttribute("aria-valuetext", text);
+    byId("position-facts").replaceChildren(...pointFacts(point, front.jumps).map(([name, words_]) => {
+      const fact = element("div"), value = element("dd");
+      value.append(element("bdi", words_));
+      fact.append(element("dt", name), value);
+      return fact;
+    }));
     const body = byId("explorer-awards").tBodies[0];
     body.replaceChildren();
     for (const award of view.dossier.awards) {

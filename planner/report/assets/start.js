@@ -21,6 +21,7 @@ function start() {
   for (const table of document.querySelectorAll("table.sortable")) sortBody(table);
   provenanceTable();
   startExplorer();
+  startWhy();
   startTheme();
 }
 

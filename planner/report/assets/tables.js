@@ -2,6 +2,8 @@
 const ROWS_AT_ONCE = 100;
 
 function cellValue(row, column) {
+  const given = row.cells[column].dataset.sort;
+  if (given !== undefined) return Number(given);
   const text = row.cells[column].textContent.trim();
   const value = Number(text.replace(/,/g, "").replace("\u2212", "-").replace(/\s%$/, ""));
   return text !== "" && Number.isFinite(value) ? value : text.toLowerCase();
@@ -30,7 +32,9 @@ function sortable(table, sorted) {
 function sortBody(table) {
   sortable(table, (column, sign) => {
     const rows = [...table.tBodies[0].rows];
-    rows.sort((a, b) => sign * compare(cellValue(a, column), cellValue(b, column)));
+    // Words among numbers say that there is none: they stay last either way.
+    const order = (a, b) => (typeof a === typeof b ? sign : 1) * compare(a, b);
+    rows.sort((a, b) => order(cellValue(a, column), cellValue(b, column)));
     table.tBodies[0].append(...rows);
   });
 }

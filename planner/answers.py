@@ -1,4 +1,5 @@
-"""What ``planner explain`` answers, as data; field names are those of ``explain.json``.
+"""What ``planner explain`` and ``planner study`` answer, as data; field names are those of ``explain.json`` and
+``regret.json``.
 
 Costs are in million USD of present value. A pair ``..._lower`` / ``..._upper`` brackets the exact value: it
 lies between the two, proved by a plan on one side and by a dual bound on the other.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from planner.results import Record
+from planner.results import Plan, Record
 
 SCHEMA_VERSION = "1.0"
 #: Which problem a number is from: containers bought in fractions, or whole ones.
@@ -80,8 +81,8 @@ class OfferAnswer(Record):
     """Why an offer is, or is not, in the plan.
 
     ``extra_cost`` is what the plan costs more with the decision turned round: for an offer that is bought,
-    the cost of losing it; for one that is not, the cost of buying its minimum order. ``thorough`` tells
-    whether lead time and allocation were looked at too.
+    the cost of losing it; for one that is not, the cost of buying its minimum order. ``priced`` tells whether
+    price and duty were looked for already, ``thorough`` whether lead time and allocation were too.
     """
 
     offer: str
@@ -100,6 +101,7 @@ class OfferAnswer(Record):
     extra_cost_lower_musd: float | None
     extra_cost_upper_musd: float | None
     thresholds: tuple[Threshold, ...]
+    priced: bool = True
     thorough: bool
     text: str
 
@@ -164,8 +166,9 @@ class Alternative(Record):
 class Baseline(Record):
     """A plan that a reviewer would ask about, costed and judged like the optimum.
 
-    ``served_at_full_load_mw`` is the load carried through every outage that the case asks to survive, in the first
-    period of full load; ``nothing_lost_mw`` the same if no supplier, country or fire group is ever lost.
+    ``served_at_full_load_mw`` is the load carried through every outage that the case asks to survive, in
+    ``full_load_period``, the first in which the plan itself energises its largest load; ``nothing_lost_mw`` the
+    same if no supplier, country or fire group is ever lost.
     """
 
     baseline: str
@@ -177,6 +180,7 @@ class Baseline(Record):
     energy_mwh: float
     power_mw: float
     delay_musd: float
+    full_load_period: str = ""
     served_at_full_load_mw: float
     nothing_lost_mw: float | None
     exposure_cell_frac: float | None
@@ -184,6 +188,34 @@ class Baseline(Record):
     domestic_content_frac: float | None
     breaks: tuple[str, ...]
     orders: tuple[AlternativeOrder, ...]
+
+
+class Candidate(Record):
+    """What one plan costs too much, at worst and on average over the futures; None where it does not survive them."""
+
+    plan_of: str
+    worst_musd: float | None
+    expected_musd: float | None
+
+
+class CaseRegret(Record):
+    """The plans tried for one base case; ``left_out`` names futures that nobody survives."""
+
+    case: str
+    futures: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    least_worst: str | None
+    least_expected: str | None
+    left_out: tuple[str, ...]
+
+
+class Regret(Record):
+    """Everything that ``regret.json`` holds: orders that must be signed before ``until`` are fixed, later ones not."""
+
+    schema_version: str = SCHEMA_VERSION
+    study: str
+    until: str
+    cases: tuple[CaseRegret, ...]
 
 
 class Explanation(Record):
@@ -207,3 +239,8 @@ class Explanation(Record):
     baselines: tuple[Baseline, ...] = ()
     unfinished: tuple[str, ...] = ()
     solve_s: float = 0.0
+
+    def is_of(self, plan: Plan) -> bool:
+        """Whether these are answers about this plan, and not about an earlier one in the same folder."""
+        same = (self.case, self.input_sha256, self.plan_cost_musd)
+        return same == (plan.case, plan.input_sha256, plan.cost_musd)

@@ -1,0 +1,65 @@
+"""The cheapest plan of a front, kept beside its state: going on takes it up instead of searching for it again.
+
+Searching again would cost time, and could end at another plan of the same gap, from which another front starts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import astuple
+from importlib.metadata import version
+from pathlib import Path
+
+from planner.frontier.campus import columns_of, values_by_name
+from planner.model.coefficients import Coefficients
+from planner.model.reliability import RowKey
+from planner.pipeline import judged
+from planner.problem import Problem
+from planner.results import Plan
+from planner.search import Search, Solution
+from planner.solve import Stop
+from planner.writing import write_texts
+
+#: Name of the file.
+START = "cheapest.json"
+
+
+def keep_start(folder: Path, problem: Problem, search: Search, solution: Solution) -> None:
+    """Write what is needed to take the cheapest plan up again."""
+    kept = {
+        "asked": _asked(problem),
+        "cost_musd": solution.cost_musd,
+        "bound_musd": solution.bound_musd,
+        "rows": [astuple(row) for row in solution.rows],
+        "x": values_by_name(search, solution.x),
+        "relaxed_x": values_by_name(search, solution.relaxed_x),
+        "solver_rows": solution.solver_rows,
+        "solver_columns": solution.solver_columns,
+    }
+    write_texts({START: json.dumps(kept)}, folder)
+
+
+def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution] | None:
+    """The kept plan, judged anew; None if there is none for this question."""
+    began = time.perf_counter()
+    try:
+        kept = json.loads((folder / START).read_text("utf-8"))
+        rows = tuple(RowKey(*row) for row in kept["rows"])
+        x, relaxed_x = kept["x"], kept["relaxed_x"]
+        cost, bound = float(kept["cost_musd"]), float(kept["bound_musd"])
+        size = int(kept["solver_rows"]), int(kept["solver_columns"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if kept.get("asked") != _asked(problem):
+        return None
+    gap = problem.case.solver.gap_frac
+    search = Search(Coefficients(problem), stop, gap, problem.case.solver.seed)
+    search.prepare(rows)
+    columns, relaxed = columns_of(search, x), columns_of(search, relaxed_x)
+    solution = Solution(columns, cost, bound, relaxed, {}, rows, False, *size)
+    return judged(search, solution, gap, audit=audit, began=began), search, solution
+
+
+def _asked(problem: Problem) -> list[str]:
+    return [version("storage-portfolio-planner"), problem.input_sha256, repr(problem.case.solver)]
