@@ -147,9 +147,9 @@ class Separator:
         values = np.take_along_axis(margin, lowest[..., None], axis=2)[..., 0]
         for q, p in zip(*np.nonzero(values < -tolerance), strict=True):
             k = int(lowest[q, p])
-            held = frozenset[int]()
+            held: tuple[int, ...] = ()
             if scarce is not None and (bridge or at + k not in self.c.edges):  # at the edges the model has the choice
-                held = frozenset(int(o) for o in np.flatnonzero(scarce[:, p, k]))
+                held = tuple(int(o) for o in np.flatnonzero(scarce[:, p, k]))
             found = Violated(RowKey(int(q), int(p), at + k, bridge, season, held), -float(values[q, p]))
             known = worst.get((int(q), int(p)))
             if known is None or known.amount < found.amount:

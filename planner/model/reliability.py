@@ -20,7 +20,7 @@ class RowKey:
     """A reliability row: contingency index, period index, count vector (or bridge delay) index.
 
     With operations also the season in which the outage starts, and the offers whose held-back energy is less than
-    their power would bring out.
+    their power would bring out, in order.
     """
 
     contingency: int
@@ -28,7 +28,7 @@ class RowKey:
     count: int
     bridge: bool = False
     season: int = 0
-    held: frozenset[int] = frozenset()
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
     pair = scale * delivered * survivors(c, contingency)
     if c.problem.case.operating is not None:
         edge = None if key.bridge or key.count not in c.edges else c.edges.index(key.count)
-        limited = key.held if edge is None else frozenset(o for o in c.offers_used if c.problem.offers[o].is_storage)
+        limited = frozenset(key.held) if edge is None else frozenset(o for o in c.offers_used if c.problem.offers[o].is_storage)
         by_power = ~np.isin(c.pair_offer, list(limited))
         worn = delivered if key.bridge else c.delivered_mwh(key.period, key.count, worn=True)
         cycled = scale * (worn - delivered) * survivors(c, contingency) * by_power
@@ -274,7 +274,7 @@ def row_name(c: Coefficients, key: RowKey) -> tuple[str, ...]:
     name = (c.contingencies[key.contingency].name, c.problem.periods[key.period].label, steps)
     if c.problem.case.operating is None:
         return name
-    return (*name, f"season {key.season}", "+".join(c.problem.offers[o].offer for o in sorted(key.held)))
+    return (*name, f"season {key.season}", "+".join(c.problem.offers[o].offer for o in key.held))
 
 
 @family("storage_mandate")

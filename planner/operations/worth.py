@@ -5,9 +5,10 @@ For energy values ``node_t`` the best year of one store has the dual
     min over m:  P sum_t dt max(0, node_t - wear - m_t, eff m_t - node_t)  +  E sum_t max(0, keep m_{t+1} - m_t)
 
 ``m_t`` being the value of a stored MWh. Every ``m`` gives a valid bound, so nothing rests on the accuracy of the
-search. The minimum is a chain: the cost so far, as a function of the last ``m``, is convex and piecewise linear, and
-passing on to the next step clips its slope between 0 and E (as in the fused lasso: Johnson 2013,
-doi:10.1080/10618600.2012.681238). A four-hour store keeps a dozen corners alive.
+search. At the turn of the year the store is full, so the last change counts with its sign. The minimum is a chain: the
+cost so far, as a function of the last ``m``, is convex and piecewise linear, and passing on to the next step clips its
+slope between 0 and E (as in the fused lasso: Johnson 2013, doi:10.1080/10618600.2012.681238). A four-hour store keeps a
+dozen corners alive.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from planner.operations.interior import compiled
 from planner.operations.year import Clock
 
 FloatArray = NDArray[np.float64]
-#: Days of the cyclic year that are repeated at both ends of the chain.
-_OVERLAP_H = 60 * 24.0
 #: Shares of its energy, and multiples of the wear that suits daily use, for which a store is valued.
 _SWINGS = (0.02, 0.25, 0.6, 1.0)
 _WEARS = (0.0, 0.7, 1.3, 3.0)
@@ -63,13 +62,13 @@ def _corner(place: FloatArray, jump: FloatArray, count: int, at: float, size: fl
 
 @compiled
 def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float) -> FloatArray:
-    """The chain of values of a stored MWh for one MW and ``hours`` MWh, over an open year."""
+    """The chain of values of a stored MWh for one MW and ``hours`` MWh, full before the first step and after the last."""
     n = len(node)
     low, high, value = np.empty(n), np.empty(n), np.empty(n)
     place, jump = np.empty(_CORNERS), np.empty(_CORNERS)
     count, first = 0, 0
     spread, shrink = 1.0, 1.0  # true place = place * spread, true jump = jump * shrink
-    left = 0.0
+    left = keep * hours  # slope far to the left: the store comes full into the first step
     for t in range(n):
         sell, buy = node[t] - wear, node[t] / efficiency
         left -= dt
@@ -81,17 +80,19 @@ def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float,
             count = _corner(place, jump, count, cross / spread, (1.0 + efficiency) * dt / shrink)
         # Clip the slope from the left at 0 ...
         first = 0
-        slope = left
-        while first < count and slope + jump[first] * shrink < 0.0:
-            slope += jump[first] * shrink
-            first += 1
-        if first < count:
-            low[t] = place[first] * spread
-            jump[first] = (slope + jump[first] * shrink) / shrink
-        else:
-            low[t] = place[count - 1] * spread
+        low[t] = -1e300
+        if left < 0.0:
+            while first < count and left + jump[first] * shrink < 0.0:
+                left += jump[first] * shrink
+                first += 1
+            if first < count:
+                low[t] = place[first] * spread
+                jump[first] = (left + jump[first] * shrink) / shrink
+            else:
+                low[t] = place[count - 1] * spread
+            left = 0.0
         # ... and from the right at the energy.
-        total = 0.0
+        total = left
         for i in range(first, count):
             total += jump[i] * shrink
         last = count - 1
@@ -105,24 +106,26 @@ def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float,
         if first > 0:
             for i in range(count):
                 place[i], jump[i] = place[first + i], jump[first + i]
-        left = 0.0
+        end = place[count - 1] * spread if count > 0 else low[t]
+        left *= keep
         spread /= keep
         shrink *= keep
-    value[n - 1] = low[n - 1]
+    value[n - 1] = min(high[n - 1], end)  # and must leave the last step full
     for t in range(n - 2, -1, -1):
         value[t] = min(max(keep * value[t + 1], low[t]), high[t])
     return value
 
 
 def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, efficiency: float, keep: float) -> Worth:
-    """Values that any chain ``stored`` proves (shape (T,); cyclic)."""
+    """Values that any chain ``stored`` proves, shape (T,)."""
     per_year = 1.0 / clock.years
     gain = np.maximum(0.0, np.maximum(node - wear - stored, efficiency * stored - node))
     change = keep * np.roll(stored, -1) - stored
+    turn, change[-1] = float(change[-1]), 0.0
     held = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
     return Worth(
         float(gain.sum()) * clock.dt_h * per_year,
-        float(np.maximum(0.0, change).sum()) * per_year,
+        (float(np.maximum(0.0, change).sum()) + turn) * per_year,
         np.asarray(held * per_year, dtype=float),
         wear,
     )
@@ -140,12 +143,10 @@ def worths(
     full = best_worth(clock, node, hours, efficiency, keep, cycles)
     wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)
     never = float(node.max() - node.min()) + 1.0
-    ends = min(clock.steps, round(_OVERLAP_H / clock.dt_h))
-    long = np.concatenate([node[-ends:], node, node[:ends]])
     found = [full]
     ways = [(share, dear) for share in _SWINGS for dear in (*(factor * wear for factor in _WEARS), never)]
     for share, dear in [*ways, use or (0.8, full.wear)]:
-        chain = stored_value(long, dear, share * hours, efficiency, keep, clock.dt_h)[ends:-ends]
+        chain = stored_value(node, dear, share * hours, efficiency, keep, clock.dt_h)
         found.append(worth(clock, node, chain, dear, efficiency, keep))
     return tuple(found)
 
@@ -162,11 +163,9 @@ def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, 
     cycles
         Yearly discharge over energy; infinite where wear does not count.
     """
-    ends = min(clock.steps, round(_OVERLAP_H / clock.dt_h))
-    long = np.concatenate([node[-ends:], node, node[:ends]])
 
     def at(wear: float) -> tuple[float, Worth]:
-        chain = stored_value(long, wear, hours, efficiency, keep, clock.dt_h)[ends:-ends]
+        chain = stored_value(node, wear, hours, efficiency, keep, clock.dt_h)
         found = worth(clock, node, chain, wear, efficiency, keep)
         budget = wear * cycles * hours if wear > 0 else 0.0
         return found.power + hours * found.energy + budget, found
