@@ -104,7 +104,9 @@ def plan(
     gap: Annotated[float | None, typer.Option("--gap", help="Stop at this gap, as a fraction.")] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Replay every outage, not only the tightest.")] = False,
-    prices: Annotated[bool, typer.Option("--prices", help="Solve again for the price of each rule and doubt.")] = False,
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Solve again for the price of each doubt; rules: planner explain.")
+    ] = False,
     scenario: ScenarioOption = None,
     json_: JsonOption = False,
     quiet: QuietOption = False,

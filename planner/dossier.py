@@ -62,6 +62,11 @@ class Award(Exhibit):
     equipment_musd: float
     cost_musd: float
 
+    @property
+    def name(self) -> str:
+        """Supplier and product, for sentences."""
+        return self.product if self.product.startswith(self.supplier) else f"{self.supplier} {self.product}"
+
 
 class OrderLine(Exhibit):
     """One order with its dates and the build-up of its cost, in USD per container.

@@ -13,6 +13,8 @@ from planner.endings import DEFECT, INFEASIBLE, OK, STOPPED, STOPPED_WITH_PLAN, 
 from planner.terminal import LiveLine, console_on, plain, say
 
 if TYPE_CHECKING:
+    from planner.checks import Checks
+    from planner.infeasible import Diagnosis
     from planner.problem import Problem
     from planner.results import Plan
 
@@ -49,7 +51,7 @@ class PlanWish:
         problem = self._problem()
         folder = self.folder if self.folder is not None else Path("out") / problem.case.case
         make_folder(folder)
-        answer = self._solve(problem, out)
+        answer = self._solve(problem, folder, out)
         return answer if isinstance(answer, int) else self._deliver(answer, problem, folder, out)
 
     def _command(self) -> str:
@@ -87,7 +89,7 @@ class PlanWish:
             raise InputError(faults)
         return problem
 
-    def _solve(self, problem: Problem, out: TextIO) -> Plan | int:
+    def _solve(self, problem: Problem, folder: Path, out: TextIO) -> Plan | int:
         """Return the plan, or the exit code when there is none."""
         with LiveLine(self.quiet) as line:
             line.note("loading the solver")
@@ -97,22 +99,22 @@ class PlanWish:
             try:
                 found = solve(problem, audit=self.audit, progress=line.progress, note=line.note)
                 if self.prices and found.status in ("optimal", "gap_limit"):
-                    from planner.ruleprices import price_rules
+                    from planner.ruleprices import price_doubts
 
-                    found = price_rules(problem, found, note=line.note)
+                    found = price_doubts(problem, found, note=line.note)
                 return found
             except Infeasible:
                 line.note("infeasible: looking for the rules that clash")
-                return self._explain(problem, out, line)
+                return self._explain(problem, folder, out, line)
             except NoPlan as stop:
                 line.close()
                 say(f"No plan: {stop}. A longer --time-limit may help.")
                 return reply(out, self.as_json, STOPPED, {"status": "no_plan", "reason": str(stop)})
 
-    def _explain(self, problem: Problem, out: TextIO, line: LiveLine) -> int:
+    def _explain(self, problem: Problem, folder: Path, out: TextIO, line: LiveLine) -> int:
         """Name the rules that clash; a failure in here must not hide that nothing fits."""
         from planner.checks import Checks, check_problem
-        from planner.infeasible import Diagnosis, diagnose
+        from planner.infeasible import diagnose
         from planner.summary import print_clash
 
         clash: Diagnosis | None = None
@@ -129,6 +131,7 @@ class PlanWish:
         say(f"Infeasible: no plan keeps every rule of {problem.case.case}{'; ' + trouble if trouble else ''}.")
         if clash is not None or checks.impossible:
             print_clash(clash, checks, console_on(sys.stderr))
+        self._page_of_clash(problem, clash, checks, folder)
         answer = {
             "case": problem.case.case,
             "status": "infeasible",
@@ -138,6 +141,17 @@ class PlanWish:
             "ways_out": None if clash is None else [vars(w) for w in clash.ways_out],
         }
         return reply(out, self.as_json, INFEASIBLE, answer)
+
+    def _page_of_clash(self, problem: Problem, clash: Diagnosis | None, checks: Checks, folder: Path) -> None:
+        """Write the page of a case without a plan; a plan of an earlier run stays, and is told apart by its page."""
+        from planner.report.clash import write_clash
+
+        try:
+            page = write_clash(folder, problem, clash, checks, self._command())
+        except OSError as error:
+            say(f"The page could not be written to {folder}: {error.strerror or error}.")
+        else:
+            say(f"The same as a page: {page}")
 
     def _deliver(self, found: Plan, problem: Problem, folder: Path, out: TextIO) -> int:
         """Write the files, show the plan, and turn its status into an exit code."""

@@ -175,7 +175,7 @@ class Profiles:
         load = np.repeat(synthesise(shape, trace, temperature), 60 // shape.step_minutes)
         trace_name, place = _TRACE_NAMES[shape.utilisation], _CLIMATE_NAMES[shape.climate]
         years = f"; the {shape.years} load years are the trace shifted by half a week each"
-        years += f" and {shape.hotter_c_per_year:g} degC warmer each" if shape.hotter_c_per_year else ""
+        years += f" and {shape.hotter_c_per_year:g} \u00b0C warmer each" if shape.hotter_c_per_year else ""
         start = f"load is synthesised from the {trace_name} utilisation trace and TMY3 temperature of {place}"
         notes.append(start + (years if shape.years > 1 else ""))
         if shape.step_minutes < 60:

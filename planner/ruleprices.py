@@ -1,4 +1,7 @@
-"""What each rule and each doubt costs: the case solved again without it, or with the doubt read the other way."""
+"""What each doubt costs: the case solved again with the doubt read the other way.
+
+What a rule costs is asked with ``planner explain --rule``.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,13 @@ from planner.checks import refuse_operations
 from planner.pipeline import plan as solve
 from planner.problem import Offer, Problem
 from planner.results import Plan, RulePrice
-from planner.rulebook import Variant, case_with, rules_of
+from planner.rulebook import case_with
 from planner.solve import Infeasible, NoPlan
 
-#: Names in the rulebook of the rules that are priced, in the order of the result.
-_PRICED = ("governance.", "reliability.storage_mandate_h", "policy.domestic_floor_frac", "exposure_limits.")
 OTHER = {"allow": "refuse", "refuse": "allow"}
 
 
-def price_rules(
+def price_doubts(
     problem: Problem,
     found: Plan,
     *,
@@ -28,7 +29,7 @@ def price_rules(
     time_limit_s: float | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Plan:
-    """Return the plan with the price of every governance rule, mandate and doubt that the case has.
+    """Return the plan with the price of every doubt that the case has.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def price_rules(
     gap_frac, time_limit_s
         Of every further solve; those of the case if None.
     note
-        Called with the name of every rule.
+        Called with the name of every doubt.
 
     Notes
     -----
@@ -46,8 +47,8 @@ def price_rules(
     """
     refuse_operations(problem, "prices of rules")
     prices = []
-    for kind, rule, changed in (*_rules(problem), *_doubts(problem)):
-        note(f"without {rule}" if kind == "rule" else f"doubt about {rule}")
+    for kind, rule, changed in (*_unit_of_credits(problem), *_doubts(problem)):
+        note(f"doubt about {rule}")
         prices.append(_price(problem, found, kind, rule, changed, gap_frac, time_limit_s))
     return found.model_copy(update={"rule_prices": tuple(prices)})
 
@@ -84,13 +85,8 @@ def disputed_flags(offer: Offer) -> set[FlagName]:
     return found
 
 
-def _rules(problem: Problem) -> Iterator[tuple[str, str, Case]]:
-    """Every governance rule, mandate, floor and exposure limit that is on, and the case without it."""
-    rules = rules_of(problem)
-    for priced in _PRICED:
-        for rule in rules:
-            if rule.name.startswith(priced):
-                yield "rule", rule.name, rule.drop(Variant(problem)).problem.case
+def _unit_of_credits(problem: Problem) -> Iterator[tuple[str, str, Case]]:
+    """The unit of the credit tests, where it matters, and the case that reads it the other way."""
     case = problem.case
     if case.credits.unit == "phase" and case.objective == "buyer" and case.policy.monetisation != "none":
         if case.policy.phases:

@@ -70,7 +70,7 @@ def case_path(name_or_path: str | Path) -> Path:
     """
     path = Path(name_or_path)
     try:
-        if path.exists():
+        if path.exists() and not path.is_dir():  # a result folder may bear the name of its case
             return path
     except (OSError, ValueError):
         return path

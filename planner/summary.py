@@ -263,9 +263,9 @@ def _rule_prices(plan: Plan) -> _Part:
         )
         for p in plan.rule_prices
     ]
-    headings = ("rule or doubt", "kind", ">other cost", ">price", ">give or take", "note")
-    note = "Million USD. Price: cost of this plan less the cost without the rule, or with the doubt read the other way."
-    return "What each rule and each doubt costs", headings, rows, note
+    headings = ("doubt", "kind", ">other cost", ">price", ">give or take", "note")
+    note = "Million USD. Price: cost of this plan less the cost with the doubt read the other way."
+    return "What each doubt costs", headings, rows, note
 
 
 def _credits(plan: Plan) -> _Part:

@@ -6,6 +6,25 @@ from planner.dossier import Award, Fact, Headline, Span
 from planner.problem import FloatArray, Problem
 from planner.units import month_text
 
+_LOSSES = {
+    "supplier": "any one supplier",
+    "cell_maker": "any one cell maker",
+    "cell_factory": "any one cell factory",
+    "country": "any one country of cells",
+    "chemistry": "any one chemistry",
+    "software": "everything with prohibited control software",
+    "fire_group": "the largest fire group",
+}
+#: Rule profiles of ``fire_rules.csv``.
+_CODES = {
+    "common": "what all codes and insurers share",
+    "ifc2018": "IFC 2018",
+    "ifc2024_nfpa855_2023": "IFC 2024 with NFPA 855 of 2023",
+    "nfpa855_2026": "NFPA 855 of 2026",
+    "fm_5_33": "FM Global data sheet 5-33",
+    "san_diego_2024": "San Diego County, 2024",
+}
+
 
 def spans(problem: Problem) -> tuple[Span, ...]:
     """Every delivery period with its months and loads in MW."""
@@ -57,7 +76,7 @@ def facts(problem: Problem) -> tuple[Fact, ...]:
     case = problem.case
     rules = case.reliability
     losses = [
-        f"{kind.replace('_', ' ')} ({share:.0%} of the requirement must survive)"
+        f"{_LOSSES.get(kind, kind.replace('_', ' '))}, with {share:.0%} of the need still met"
         for kind, share in rules.contingencies.model_dump().items()
         if share is not None
     ]
@@ -70,7 +89,7 @@ def facts(problem: Problem) -> tuple[Fact, ...]:
     found = [
         ("Buyer", f"{case.buyer}, {case.site.region}"),
         ("Load", ramp),
-        ("Outages", f"{service}; length {'known' if rules.length_known else 'unknown'} when one starts"),
+        ("Outages", f"{service}; the length is {'known' if rules.length_known else 'unknown'} when one starts"),
         ("Losses to survive", "; ".join(losses) if losses else "none"),
         ("Storage mandate", f"{rules.storage_mandate_h:g} h" if rules.storage_mandate_h > 0 else "none"),
         ("On-site PV", f"{case.pv.mw:g} MW" if case.pv.mw > 0 else "none"),
@@ -78,7 +97,11 @@ def facts(problem: Problem) -> tuple[Fact, ...]:
         ("Domestic floor", f"{case.policy.domestic_floor_frac:.0%}" if case.policy.domestic_floor_frac > 0 else "none"),
         ("Tax credit", case.policy.monetisation.replace("_", " ")),
         ("Disputed entities", "allowed" if case.policy.disputed == "allow" else "refused"),
-        ("Fire rules", case.fire.profile + (", strict" if case.fire.strict else "")),
+        (
+            "Fire rules",
+            _CODES.get(case.fire.profile, case.fire.profile.replace("_", " "))
+            + (", strict" if case.fire.strict else ""),
+        ),
         ("Discount rate", f"{case.finance.discount_rate_frac:.1%} real, from {month_text(case.timeline.decision)}"),
         ("Horizon", f"to {month_text(problem.horizon)}"),
     ]

@@ -11,6 +11,14 @@ from planner.units import parse_month
 #: Orders due within so many months of the decision leave no time to bargain.
 SOON_MONTHS = 3
 WEAK = ("assumption", "memory")
+#: Lists of barred entities as their flags name them.
+_LISTS = {
+    "pfe_tax": "prohibited foreign entity of the tax code",
+    "ndaa154": "NDAA section 154",
+    "usc4865": "10 USC 4865",
+    "list1260h": "list of section 1260H",
+    "fcc": "FCC covered list",
+}
 #: Below a thousand dollars nothing is worth a board's attention.
 NEGLIGIBLE_MUSD = 1e-3
 
@@ -35,7 +43,7 @@ def turns(
         *_disputed(c, awards),
         *_late(c, d, others),
         *_duty(tariffs),
-        *_soon(c, lines),
+        *_soon(c, awards, lines),
     ]
     worth = [t for t in found if t.at_stake_musd >= NEGLIGIBLE_MUSD]
     return tuple(sorted(worth, key=lambda t: (-t.at_stake_musd, t.topic)))
@@ -61,7 +69,7 @@ def _credit(phases: tuple[PhaseContent, ...]) -> list[Turn]:
 def _weak(awards: tuple[Award, ...]) -> list[Turn]:
     weak = [a for a in awards if a.confidence in WEAK]
     share = sum(a.storage_share_frac for a in weak)
-    names = ", ".join(a.offer for a in weak[:4]) + (f" and {len(weak) - 4} more" if len(weak) > 4 else "")
+    names = ", ".join(a.name for a in weak[:4]) + (f" and {len(weak) - 4} more" if len(weak) > 4 else "")
     text = f"Some figures of {names} rest on assumption or memory; these offers carry {share:.0%} of the storage"
     text += " energy. A firm quote replaces them."
     return [Turn(topic="Weak data", at_stake_musd=sum(a.cost_musd for a in weak), text=text)] if weak else []
@@ -72,13 +80,17 @@ def _disputed(c: Coefficients, awards: tuple[Award, ...]) -> list[Turn]:
     doubtful = {
         a.offer: sorted(n for n, flag in offers[a.offer].flags.items() if flag.status == "disputed") for a in awards
     }
-    parts = [f"{name} ({', '.join(flags)})" for name, flags in doubtful.items() if flags]
+    parts = [f"{a.name} ({', '.join(map(_list_name, doubtful[a.offer]))})" for a in awards if doubtful[a.offer]]
     if not parts or c.problem.case.policy.disputed == "refuse":
         return []
     stake = sum(a.cost_musd for a in awards if doubtful[a.offer])
     text = f"Sources differ on the entity status of {'; '.join(parts[:4])}. The case allows disputed suppliers;"
-    text += " with policy.disputed=refuse they count as prohibited."
+    text += " with policy.disputed set to refuse they count as prohibited."
     return [Turn(topic="Disputed suppliers", at_stake_musd=stake, text=text)]
+
+
+def _list_name(flag: str) -> str:
+    return _LISTS.get(flag, flag.replace("_", " "))
 
 
 def _late(c: Coefficients, d: Decision, others: tuple[OtherCost, ...]) -> list[Turn]:
@@ -87,7 +99,8 @@ def _late(c: Coefficients, d: Decision, others: tuple[OtherCost, ...]) -> list[T
     if not short:
         return []
     parts = [f"{r.target_mw - r.served_mw:,.0f} MW in {r.period} ({r.binding})" for r in short[:4]]
-    more = f" and {len(short) - 4} more periods" if len(short) > 4 else ""
+    rest = len(short) - 4
+    more = f" and {rest} more {'period' if rest == 1 else 'periods'}" if rest > 0 else ""
     text = f"Load that comes late: {', '.join(parts)}{more}. What holds it back is named in brackets; energising"
     text += " earlier is worth this much at the case's price of delay."
     return [Turn(topic="Late load", at_stake_musd=stake, text=text)]
@@ -104,12 +117,13 @@ def _duty(tariffs: tuple[TariffPaid, ...]) -> list[Turn]:
     return [Turn(topic="Tariffs", at_stake_musd=sum(t.duty_musd for t in paid), text=text)] if paid else []
 
 
-def _soon(c: Coefficients, lines: tuple[OrderLine, ...]) -> list[Turn]:
+def _soon(c: Coefficients, awards: tuple[Award, ...], lines: tuple[OrderLine, ...]) -> list[Turn]:
     decision = c.problem.case.timeline.decision
     urgent = [q for q in lines if parse_month(q.order_month) - decision <= SOON_MONTHS]
     if not urgent:
         return []
-    names = ", ".join(dict.fromkeys(q.offer for q in urgent))
+    bought = {a.offer: a.name for a in awards}
+    names = ", ".join(dict.fromkeys(bought[q.offer] for q in urgent))
     text = f"Orders due within {SOON_MONTHS} months of the decision: {names}, the first by"
     text += f" {min(q.order_month for q in urgent)}. A missed month moves the delivery by a whole period."
     return [Turn(topic="Early orders", at_stake_musd=sum(q.cost_musd for q in urgent), text=text)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 
 from planner.answers import Baseline, Explanation, ProblemKind, Range
 from planner.checks import refuse_operations
@@ -14,7 +15,7 @@ from planner.explain.bridge import bridges
 from planner.explain.desk import Desk, OutOfTime, kind_for
 from planner.explain.offers import look_closer, price_offer, turn_offer
 from planner.explain.orders import Counts
-from planner.explain.rule_prices import Change, changes_of, price_rule
+from planner.explain.rule_prices import Change, changes_of, eased_by_dropped, price_rule
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.rulebook import rules_of
@@ -195,10 +196,12 @@ class _Board:
         self._put(unfinished=tuple(name for name, job in later if not self._asked(job)))
 
     def _in_order(self, offers: list[str]) -> list[str]:
-        """What is bought first, then the cheapest at site: those nearest to being bought are asked in time."""
+        """What is bought and what is not in turn, the cheapest at site first; firm units last of each."""
         bought = {order.offer for order in self.desk.plan.orders}
-        price = {b.offer: b.at_site_usd_per_kwh for b in self.found.bridges}
-        return sorted(offers, key=lambda name: (name not in bought, price.get(name, 0.0)))
+        price = {b.offer: (b.chemistry == "none", b.at_site_usd_per_kwh) for b in self.found.bridges}
+        ranked = sorted(offers, key=lambda name: price.get(name, (False, 0.0)))
+        turns = zip_longest([n for n in ranked if n in bought], [n for n in ranked if n not in bought])
+        return [name for pair in turns for name in pair if name is not None]
 
     def _asked(self, job: Callable[[], None]) -> bool:
         """Whether a question was answered before the time was up."""
@@ -258,7 +261,9 @@ class _Board:
         if (name, change) in done and done[name, change].verdict != "open":
             return
         rule = next(r for r in rules_of(self.desk.problem) if r.name == name)
-        done[name, change] = price_rule(self.desk, rule, change)
+        known = done.get((name, "dropped")) if change == "eased" else None
+        told = None if known is None else eased_by_dropped(self.desk, rule, known)
+        done[name, change] = told or price_rule(self.desk, rule, change)
         self._in_time()
         self._put(rules=tuple(done.values()), **self._best())
 

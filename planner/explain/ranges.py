@@ -96,6 +96,11 @@ def _with(desk: Desk, offers: frozenset[int]) -> Bracket:
         return best
     if not tiers:
         return Bracket(np.inf, np.inf, None)
+    each = [desk.turned.get((frozenset([o]), True)) for o in offers if o in bench.c.offers_used]
+    if (offers, True) not in desk.turned and each and None not in each:  # the cheapest of its offers is the answer
+        known = [b for b in each if b is not None]
+        cheapest = min(known, key=lambda b: b.upper)
+        desk.turned[offers, True] = Bracket(min(b.lower for b in known), cheapest.upper, cheapest.x)
     if (offers, True) not in desk.turned:
         row = np.zeros(len(bench.compiled.cost))
         row[tiers] = 1.0

@@ -15,6 +15,8 @@ from planner.rulebook import Rule, Variant, eased
 Change = Literal["dropped", "eased"]
 #: Rules that are only eased: without them there is nothing left to plan.
 _ONLY_EASED = ("reliability.service",)
+#: Eased, orders are signed and paid later too: easing can save more than dropping.
+_NOT_NESTED = ("lead_time",)
 
 
 def changes_of(rule: Rule) -> tuple[Change, ...]:
@@ -41,7 +43,30 @@ def price_rule(desk: Desk, rule: Rule, change: Change) -> RulePrice:
     low, high = max(0.0, best.lower - without.upper), max(0.0, best.upper - without.lower)
     if without is best:
         low = high = 0.0
-    if not np.isfinite(without.upper):
+    return _stated(desk, rule, change, low, high if np.isfinite(without.upper) else np.inf)
+
+
+def eased_by_dropped(desk: Desk, rule: Rule, dropped: RulePrice) -> RulePrice | None:
+    """What easing a rule saves where dropping it tells already: never more, so nothing or a tie; else None.
+
+    Parameters
+    ----------
+    desk, rule
+        As for ``price_rule``.
+    dropped
+        The price of the whole rule.
+    """
+    if rule.name in _NOT_NESTED or dropped.verdict not in ("costs nothing", "tie"):
+        return None
+    if dropped.saved_upper_musd is None:
+        return None
+    return _stated(desk, rule, "eased", 0.0, dropped.saved_upper_musd)
+
+
+def _stated(desk: Desk, rule: Rule, change: Change, low: float, high: float) -> RulePrice:
+    """Put a bracket of savings into words."""
+    best, amount = desk.best, rule.most if change == "dropped" else 1.0
+    if not np.isfinite(high):
         verdict, text = "open", "the time was too short"
     elif low > 0.0:
         verdict, text = "binds", f"saves {between(low, high)} million USD"

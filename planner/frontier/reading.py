@@ -20,6 +20,7 @@ from planner.frontier.results import (
     WeightPoint,
 )
 from planner.infeasible import explain
+from planner.report.wording import chemistry
 from planner.results import Plan
 from planner.solve import Stop
 from planner.units import USD_PER_MUSD
@@ -31,11 +32,12 @@ _EXPLAIN_S = 60.0
 _BAND_STEPS = 400
 #: A stretch counts as unreached by weights when the front lies this far (normalised) above its hull.
 _ABOVE_HULL = 1e-4
+_CREDIT = {"none": "no credit", "base": "base credit", "bonus": "bonus credit"}
 BREAK_EVEN_WORDS = (
     "Each year exports are cut off with this probability, once and for good. Exposed deliveries that have not arrived"
-    " are then lost: each exposed kWh costs more to replace (security.replacement_usd_per_kwh), and the load that it"
-    " would have carried waits (security.wait_months) at the price of delay (load.delay_usd_per_mw_yr). The premium of"
-    " a point pays from the probability at which it equals the expected loss that it avoids, both in present value."
+    " are then lost: each exposed kWh costs more to replace, and the load that it would have carried waits at the price"
+    " of delay. The premium of a point pays from the probability at which it equals the expected loss that it avoids,"
+    " both in present value."
 )
 
 
@@ -208,14 +210,16 @@ def jump_words(plans: Sequence[Plan], corners: Sequence[tuple[float, float]], at
 def change_words(before: Plan, after: Plan) -> str:
     """What changes from one plan to another, in words."""
     words = []
-    for what, verb in (("supplier", "award"), ("chemistry", "chemistry")):
-        had, has = ({getattr(o, what) for o in p.orders} for p in (before, after))
-        words += [f"{verb} lost: {name}" for name in sorted(had - has)]
-        words += [f"{verb} gained: {name}" for name in sorted(has - had)]
+    for what in ("supplier", "chemistry"):
+        had, has = ({getattr(o, what) for o in p.orders} - {"none"} for p in (before, after))
+        for verb, names in (("no more", had - has), ("now", has - had)):
+            if names:
+                said = sorted(names) if what == "supplier" else sorted(map(chemistry, names))
+                words.append(f"{verb}{' from' if what == 'supplier' else ''} {', '.join(said)}")
     for phase, state in before.credit_state.items():
         now = after.credit_state.get(phase, state)
         if now != state:
-            words.append(f"credit of {phase}: {state} becomes {now}")
+            words.append(f"phase {phase}: {_CREDIT[now]} instead of {_CREDIT[state]}")
     late = [
         f"{p} by {a - b:,.0f} MW" for p, a in before.served_mw.items() if a - (b := after.served_mw.get(p, a)) > 0.5
     ]
@@ -262,5 +266,7 @@ def least_exposure_words(campus: Campus, least: float, free_firm: bool) -> str:
         clash = explain(limited(campus.problem, campus.measure, 0.0), _EXPLAIN_S)
     except Exception as error:  # the front stands without the explanation
         return f"{words} Why could not be found out ({type(error).__name__})."
-    parts = [f"{c.words} ({c.must_give})" for c in clash if c.rule != "exposure_limit"]
-    return f"{words} Zero is prevented by: {'; '.join(parts) if parts else 'whole containers alone'}."
+    parts = [
+        c.words + (f" ({c.must_give})" if c.must_give else "") for c in clash if not c.rule.startswith("exposure_limit")
+    ]
+    return f"{words} With no exposure at all these could not be kept: {'; '.join(parts) or 'whole containers alone'}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.dossier import Dossier
 from planner.report.pack import Pack
-from planner.report.wording import CONTINGENCY, COST, MEASURE, number, percent, period, words
+from planner.report.wording import CONTINGENCY, COST, MEASURE, PUBLIC, chemistry, number, percent, period, words
 from planner.results import Plan
 
 
@@ -23,7 +23,7 @@ def captions(pack: Pack) -> dict[str, str]:
         "need": _need(plan),
         "outages": _outages(dossier),
         "margins": "Smallest margin in each period, as a share of what is required there."
-        " A margin of zero means that the rule binds, not that it fails.",
+        " A margin of zero means that the rule binds, not that it fails; a dash, that it is not asked there.",
         "site": _site(dossier),
         "content": _content(dossier),
         "tariffs": _tariffs(dossier),
@@ -70,6 +70,29 @@ def _cost(plan: Plan) -> str:
     if items.get("tax_credit", 0.0) < 0:
         text += f" Tax credits give back {number(-items['tax_credit'], 1)}."
     return text
+
+
+def lost_words(plan: Plan, lost: str) -> str:
+    """What is lost, in words: an offer by its product, a chemistry by its name."""
+    assert plan.dossier is not None  # read_pack refuses plans without
+    names = {a.offer: a.name for a in plan.dossier.awards}
+    return names.get(lost, chemistry(lost))
+
+
+def public_words(plan: Plan) -> str:
+    """What the state takes in and pays out, in a sentence or two."""
+    paid_in = ("duties", "recapture", "taxes")
+    told = {
+        k: f"{words(k, PUBLIC)} {number(v, 1)}" for k, v in plan.public_musd.items() if k != "net" and abs(v) >= 0.05
+    }
+    takes = [text for k, text in told.items() if k in paid_in]
+    pays = [text for k, text in told.items() if k not in paid_in]
+    text = f"Public money, million USD at present value: the state takes in {', '.join(takes) or 'nothing'} and pays"
+    text += f" {', '.join(pays) or 'nothing'}"
+    net = plan.public_musd.get("net", 0.0)
+    if abs(net) >= 0.05:
+        text += f"; on balance it {'gains' if net > 0 else 'pays'} {number(abs(net), 1)}"
+    return f"{text}."
 
 
 def _need(plan: Plan) -> str:

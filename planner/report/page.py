@@ -11,8 +11,9 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from planner.dossier import OutageCurve
 from planner.report import wording
-from planner.report.captions import captions
+from planner.report.captions import captions, lost_words, public_words
 from planner.report.frontview import FrontView, cutoff_words, front_view
 from planner.report.operating import duration_svg, week_svg
 from planner.report.pack import ROW_COLUMNS, Pack
@@ -26,8 +27,29 @@ SCRIPTS = ("base.js", "charts.js", "site.js", "tables.js", "explorer.js", "why.j
 MOST_VIEW_BYTES = 3_000_000
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of the page, as text."""
     return files("planner.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def environment() -> Environment:
+    """Templates of the pages: everything escaped, nothing undefined, the words and formats of the report as filters."""
+    made = Environment(
+        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True
+    )
+    made.filters |= {
+        "cutoff": cutoff_words,
+        "span": wording.span,
+        "number": wording.number,
+        "percent": wording.percent,
+        "period": wording.period,
+        "periods": wording.periods,
+        "words": lambda name, table: wording.words(name, getattr(wording, table)),
+        "chemistry_colour": wording.chemistry_colour,
+        "origin_colour": wording.origin_colour,
+    }
+    made.globals["chemistry_name"] = wording.chemistry
+    return made
 
 
 def page_html(pack: Pack) -> str:
@@ -38,28 +60,16 @@ def page_html(pack: Pack) -> str:
     pack
         From ``read_pack``.
     """
-    environment = Environment(
-        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True
-    )
-    environment.filters |= {
-        "cutoff": cutoff_words,
-        "span": wording.span,
-        "number": wording.number,
-        "percent": wording.percent,
-        "period": wording.period,
-        "words": lambda name, table: wording.words(name, getattr(wording, table)),
-        "chemistry_colour": wording.chemistry_colour,
-        "origin_colour": wording.origin_colour,
-    }
-    environment.globals["chemistry_name"] = wording.chemistry
-    library = _asset("plotly-basic.min.js")
-    script = "\n".join(_asset(name) for name in SCRIPTS)
+    pages = environment()
+    pages.filters["lost"] = lambda name: lost_words(pack.plan, name)
+    library = asset("plotly-basic.min.js")
+    script = "\n".join(asset(name) for name in SCRIPTS)
     why = None if pack.explanation is None else why_of(pack.explanation)
     view = None if pack.front is None else front_view(pack.front, pack.front_plans)
     data = _data(pack, why, view)
     dossier = pack.plan.dossier
     assert dossier is not None  # read_pack refuses plans without
-    return environment.get_template("page.html.j2").render(
+    return pages.get_template("page.html.j2").render(
         plan=pack.plan,
         dossier=dossier,
         turns=(*(why.turns if why else ()), *doubts(dossier.turns)),
@@ -77,10 +87,12 @@ def page_html(pack: Pack) -> str:
         status=wording.STATUS[pack.plan.status],
         captions=captions(pack),
         pictures=_pictures(pack),
+        public_words=public_words(pack.plan),
+        measure_words=wording.MEASURE,
         chain=sankey(pack.plan.sourced_layers),
         policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
         " img-src data:; base-uri 'none'; form-action 'none'",
-        style=Markup(_asset("page.css")),
+        style=Markup(asset("page.css")),
         library=Markup(library),
         script=Markup(script),
         data=Markup(_json(data)),
@@ -123,10 +135,15 @@ def _data(pack: Pack, why: Why | None, view: FrontView | None) -> dict[str, Any]
         "otherOrigin": wording.OTHER_ORIGIN,
         "cost": wording.COST,
         "contingency": wording.CONTINGENCY,
+        "lost": {q.lost: lost_words(pack.plan, q.lost) for q in _curves(pack.plan)},
         "confidence": wording.CONFIDENCE,
     }
     found: dict[str, Any] = wording.harmless_tree(data)
     return found
+
+
+def _curves(plan: Plan) -> tuple[OutageCurve, ...]:
+    return plan.dossier.outage_curves if plan.dossier else ()
 
 
 def _coded(rows: tuple[tuple[str | bool, ...], ...]) -> dict[str, Any]:

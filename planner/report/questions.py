@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from planner.report.captions import captions
+from planner.report.captions import captions, lost_words
 from planner.report.frontview import FrontView
 from planner.report.pack import Pack
 from planner.report.why import Why
@@ -84,9 +84,10 @@ def _arrival(plan: Plan) -> str:
     if not lines:
         return "Nothing is bought."
     first, last = lines[0], lines[-1]
-    text = f"The first block, {number(first.containers)} \u00d7 {first.offer}, serves from {first.start_month}"
+    name = {a.offer: a.name for a in dossier.awards}
+    text = f"The first block, {number(first.containers)} \u00d7 {name[first.offer]}, serves from {first.start_month}"
     if len(lines) > 1:
-        text += f"; the last of {number(len(lines))}, {number(last.containers)} \u00d7 {last.offer},"
+        text += f"; the last of {number(len(lines))}, {number(last.containers)} \u00d7 {name[last.offer]},"
         text += f" from {last.start_month}"
     text += "."
     zones = [f"{z.zone} ({number(z.containers)})" for z in dossier.site if z.containers]
@@ -102,7 +103,7 @@ def _proof(plan: Plan) -> str:
     if plan.reliability:
         tight = min(plan.reliability, key=lambda m: m.margin_mwh)
         loss = words(tight.contingency, CONTINGENCY)
-        loss = loss[0].lower() + loss[1:] + (f" ({tight.lost})" if tight.lost else "")
+        loss = loss[0].lower() + loss[1:] + (f" ({lost_words(plan, tight.lost)})" if tight.lost else "")
         text += f" The tightest outage comes in {period(tight.period)}, with {loss}:"
         text += f" {number(tight.margin_mwh, 1)} MWh to spare of {number(tight.required_mwh, 1)} required in"
         text += f" {number(tight.hours, 1)} h."
@@ -137,7 +138,13 @@ def _why_not(pack: Pack, why: Why | None) -> Answer:
         return Answer("why_not", question, text, "", "", explain_command(pack))
     left_out = [row for row in why.offers if not row.answer.bought]
     if not left_out:
-        text = f"Each of the {number(len(why.offers))} offers is bought; what losing one costs stands beside it."
+        text = (
+            f"Each of the {number(len(why.offers))} offers asked about so far is bought; what losing one costs stands"
+        )
+        text += " beside it."
+        if why.explanation.unfinished:
+            text += f" Still open: {number(len(why.explanation.unfinished))} questions, other offers among them."
+            return Answer("why_not", question, text, "why", "Why this, why not that", explain_command(pack))
         return Answer("why_not", question, text, "why", "Why this, why not that")
     text = f"{number(len(left_out))} of {number(len(why.offers))} offers asked about are not bought. Each has its"
     text += " reason, the cost of buying it all the same, and the price, duty, lead time or allocation that would bring"

@@ -64,6 +64,16 @@ COST = {
     "delay": "Load that comes late",
     "energy": "Operating years beside the load's own energy",
     "renewables": "Added PV and wind",
+    "expected_delay": "Expected delay",
+    "delivery_damages": "Damages for late delivery",
+    "service": "Long-term service",
+    "finance_adder": "Finance adder by maturity",
+    "cancellation": "Cancellation",
+    "grant": "Grant",
+    "recapture": "Recapture of credits",
+    "depreciation": "Depreciation",
+    "income_tax": "Income tax",
+    "production_credit": "Production credit",
     "sourcing": "Sources outside China",
 }
 SOURCE = {
@@ -89,6 +99,14 @@ MEASURE = {
     "cell_ownership": "cells of Chinese owners",
     "value_ownership": "all layers by value and owner",
     "chokepoint_ownership": "the most exposed layer, by owner",
+}
+PUBLIC = {
+    "duties": "duties",
+    "recapture": "credits taken back",
+    "taxes": "income tax",
+    "tax_credits": "investment credits",
+    "production_credits": "production credits to makers",
+    "grants": "grants",
 }
 CONFIDENCE = ("assumption", "memory", "low", "medium", "high")
 #: Steer the direction of text, or nothing that a reader could see.
@@ -138,6 +156,11 @@ def musd(value: float) -> str:
 def period(label: str) -> str:
     """A period in short: whole years of later rounds as ``2033\u20132036``."""
     return re.sub(r"^(\d{4})-01\.\.(\d{4})-12$", "\\1\u2013\\2", label)
+
+
+def periods(text: str) -> str:
+    """A sentence with every period in short."""
+    return re.sub(r"\b(\d{4})-01\.\.(\d{4})-12\b", "\\1\u2013\\2", text)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

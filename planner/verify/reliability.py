@@ -37,6 +37,14 @@ class Loss:
     offers: frozenset[int]
     group: tuple[int, float] | None = None
 
+    @property
+    def words(self) -> str:
+        """What is lost, for sentences."""
+        if self.kind == "none":
+            return "nothing lost"
+        what = "all with prohibited software" if self.kind == "software" else self.lost
+        return f"loss of a fire group of {what}" if self.kind == "fire_group" else f"loss of {what}"
+
 
 @dataclass
 class Row:
@@ -185,7 +193,7 @@ def check_outages(outages: Outages, plan: Plan, tally: Tally) -> list[Row]:
             least[row.loss.kind] = min(least.get(row.loss.kind, np.inf), float(margin.min()))
             ratio = np.where(need > 0, margin / np.maximum(need, 1e-12), np.inf)
             worst = int(np.argmin(ratio)) + 1
-            at = f"{period.label}, {row.loss.kind} {row.loss.lost}".rstrip()
+            at = f"{period.label}, {row.loss.words}"
             if ratio[worst - 1] < 0:
                 tally.fail("reliability", _shortage(row, worst, at, tally), -float(ratio[worst - 1]))
             elif (margin < -1e-9).any():
@@ -193,7 +201,8 @@ def check_outages(outages: Outages, plan: Plan, tally: Tally) -> list[Row]:
             if ratio[worst - 1] < tightest[0]:
                 tightest = (float(ratio[worst - 1]), at)
     if 0 <= tightest[0] < THIN:
-        tally.note("margin", f"{tightest[1]}: only {tightest[0]:.4%} more than required in the tightest row")
+        spare = f"{tightest[0]:.2%} more than is required" if tightest[0] >= 1e-4 else "just what is required"
+        tally.note("margin", f"{tightest[1]}: the fleet delivers {spare} in the tightest outage")
     _check_margins(plan, least, max(1.0, outages.required_mwh()), tally)
     tally.same("required", plan.required_mwh, outages.required_mwh(), "required_mwh")
     return all_rows

@@ -200,15 +200,22 @@ def check_served(fleet: Fleet, plan: Plan, tally: Tally) -> dict[str, float]:
     for period in fleet.problem.periods:
         value = number(plan.served_mw.get(period.label))
         if not math.isfinite(value):
-            tally.fail("served", f"served_mw of {period.label} is missing or no number")
+            tally.fail("served", f"the load energised in {period.label} is missing or no number")
             value = 0.0
         size = max(1.0, period.target_mw)
         top = min(period.target_mw, energisable_mw(fleet.problem, period.start))
-        tally.at_most("served", value, top, f"served_mw of {period.label} above target or energisable", size)
-        below = f"served_mw of {period.label} is {value:.6g}, its floor {period.floor_mw:.6g}"
-        tally.at_most("served", period.floor_mw - value, 0.0, below, size)
         tally.at_most(
-            "served", before - value, 0.0, f"served_mw falls from {before:.6g} to {value:.6g} in {period.label}", size
+            "served", value, top, f"load energised in {period.label}, MW, above what is wanted or the site allows", size
+        )
+        if value < period.floor_mw:
+            below = f"load energised in {period.label} is {value:.6g} MW, below the {period.floor_mw:.6g} MW contracted"
+            tally.fail("served", below, (period.floor_mw - value) / size)
+        tally.at_most(
+            "served",
+            before - value,
+            0.0,
+            f"load energised falls from {before:.6g} to {value:.6g} MW in {period.label}",
+            size,
         )
         before = max(before, value)
         served[period.label] = value
@@ -271,7 +278,8 @@ def note_oddities(fleet: Fleet, plan: Plan, served: dict[str, float], tally: Tal
             name = problem.offers[o]
             tally.note(
                 "confidence",
-                f"{name.offer} rests on {name.confidence} and carries {part / total:.0%} of the storage energy",
+                f"{name.supplier} {name.product} ({name.offer}) rests on {name.confidence} and carries"
+                f" {part / total:.0%} of the storage energy",
             )
     asked = problem.case.solver.gap_frac
     if number(plan.gap_frac) > asked + 1e-9:

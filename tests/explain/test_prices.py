@@ -11,12 +11,14 @@ import pytest
 from planner.answers import Explanation
 from planner.explain import Asked, explain_plan
 from planner.explain.bridge import bridges
+from planner.explain.desk import Desk
+from planner.explain.rule_prices import changes_of, eased_by_dropped, price_rule
 from planner.explain.shifts import with_allocation, with_lead_time
 from planner.pipeline import plan
 from planner.problem import Offer, Problem
 from planner.results import Plan
 from planner.rulebook import eased, rules_of
-from planner.solve import Infeasible
+from planner.solve import Infeasible, Stop
 from tests.properties.brute import Brute
 from tests.properties.questions import lean, output_row
 
@@ -177,6 +179,25 @@ def test_rule_prices_are_plans_of_the_changed_question(problem: Problem, solved:
         assert price.saved_lower_musd - 2e-6 <= solved[0].cost_musd - cost <= price.saved_upper_musd + 2e-6
         saved.append(price.saved_lower_musd)
     assert max(saved) > 0.01
+
+
+def test_what_dropping_a_rule_tells_is_true_of_easing_it(problem: Problem, solved: tuple[Plan, Explanation]) -> None:
+    desk = Desk(problem, solved[0], Stop(120.0), "whole", 0.0, 30.0)
+    told = []
+    for rule in (r for r in rules_of(problem) if {"dropped", "eased"} <= set(changes_of(r))):
+        dropped = price_rule(desk, rule, "dropped")
+        told.append(eased_by_dropped(desk, rule, dropped))
+        if told[-1] is not None:
+            asked = price_rule(desk, rule, "eased")
+            assert asked.saved_lower_musd is not None
+            assert asked.saved_upper_musd is not None
+            assert told[-1].saved_upper_musd is not None
+            assert 0.0 == told[-1].saved_lower_musd <= asked.saved_lower_musd
+            assert asked.saved_upper_musd <= told[-1].saved_upper_musd + 2e-6
+        else:
+            assert dropped.verdict == "binds" or rule.name == "lead_time"
+    assert None in told
+    assert any(one is not None for one in told)
 
 
 def test_bridge_adds_up_and_is_the_cost_of_a_container(problem: Problem, solved: tuple[Plan, Explanation]) -> None:

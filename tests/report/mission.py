@@ -11,13 +11,10 @@ import yaml
 import planner
 from planner.explain import Explanation, explain_plan
 from planner.explain.files import write_explanation
-from planner.frontier.reading import BREAK_EVEN_WORDS, hull_of, jump_words, knee_of
-from planner.results import Plan
+from planner.frontier.files import write_frontier
 from planner.shipped import cases_dir
-from planner.writing import json_text, write_plan
+from planner.writing import write_plan
 
-#: Most exposure by value of each plan of the front, from the least to any.
-LIMITS = (0.25, 0.4, None)
 REGRET = {
     "study": "futures-of-a-campus", "until": "2027-09",
     "cases": [{
@@ -64,54 +61,10 @@ def write_mission(folder: Path) -> Explanation:
     """Plan, explain and trace the question into a folder, as the commands leave it but for the report."""
     path = folder / "mission.yaml"
     path.write_text(json.dumps(case(), default=str), encoding="utf-8")
-    plans = []
-    for limit in LIMITS:
-        rule = [] if limit is None else [f"exposure_limits.value.max_frac={limit}"]
-        problem = planner.load_case(str(path), rule)
-        plans.append(planner.plan(problem))
-    write_plan(plans[-1], problem, folder)
-    found = explain_plan(problem, plans[-1])
+    problem = planner.load_case(str(path))
+    write_frontier(planner.trace_frontier(problem, measure="value"), folder)
+    plan = planner.plan(problem)
+    write_plan(plan, problem, folder)
+    found = explain_plan(problem, plan)
     write_explanation(found, folder)
-    (folder / "frontier.json").write_text(json.dumps(front(plans)), encoding="utf-8")
-    for i, plan in enumerate(plans):
-        (folder / f"point-{i}.json").write_text(json_text(plan), encoding="utf-8")
     return found
-
-
-def front(plans: list[Plan]) -> dict[str, Any]:
-    """A front of these plans, from the least exposure to the most, with prices that differ from point to point."""
-    corners = [(p.exposure_frac["value"], p.cost_musd) for p in plans]
-    knee, cheap = knee_of(corners), plans[-1]
-    assert knee is not None
-    points = [
-        {
-            "cost_musd": p.cost_musd, "bound_musd": p.bound_musd, "exposure_frac": e,
-            "supported": i in hull_of(corners), "plan": f"point-{i}.json",
-            "role": {0: "secure end", knee: "knee", len(plans) - 1: "cheap end"}.get(i, ""),
-            "price_left_musd": None if i == 0 else 0.017 * i,
-            "price_right_musd": None if p is cheap else 0.031 + 0.002 * i,
-            "cutoff_break_even_frac_per_yr": 0.0 if p is cheap else 0.0123 + 0.01 * i,
-            "public_net_musd": p.public_musd["net"],
-            "public_usd_per_mwh": None if p is cheap else 1e6 * (cheap.public_musd["net"] - p.public_musd["net"])
-            / ((corners[-1][0] - e) * p.required_mwh),
-        }
-        for i, (p, (e, _)) in enumerate(zip(plans, corners, strict=True))
-    ]  # fmt: skip
-    jumps = [
-        {
-            "exposure_frac": e,
-            "cost_below_musd": corners[i][1],
-            "cost_at_musd": c,
-            "words": jump_words(plans, corners, e),
-        }
-        for i, (e, c) in enumerate(corners[1:])
-    ]
-    return {
-        "case": "mission", "input_sha256": cheap.input_sha256, "measure": "value", "required_mwh": cheap.required_mwh,
-        "tolerance": 0.01, "uncovered_frac": 0.004, "uncovered_whole_frac": 0.02, "points": points, "jumps": jumps,
-        "band": [{"exposure_frac": e, "attained_musd": c, "bound_musd": c - 0.011} for e, c in corners],
-        "weights": [{"theta": 0.0, "point": 2}, {"theta": 0.5, "point": 1}, {"theta": 1.0, "point": 0}],
-        "unreached_saving_frac": 0.07, "knee_words": "At the knee much of the exposure is gone for little.",
-        "least_exposure_words": "The least exposure found is kept by the suppliers on offer.",
-        "break_even_words": BREAK_EVEN_WORDS,
-    }  # fmt: skip

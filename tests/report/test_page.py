@@ -55,7 +55,8 @@ def test_numbers_equal_the_plan(front_folder: Path, watch: Any) -> None:
     ):
         assert page.locator(f"[data-field={field}]").text_content() == text, field
     for item, musd in plan["cost_breakdown_musd"].items():
-        assert page.locator(f"[data-item={item}]").text_content() == number(musd, 3)
+        told = page.locator(f"[data-item={item}]")  # what costs nothing has no line
+        assert told.all_text_contents() == ([number(musd, 3)] if abs(musd) >= 5e-4 else [])
     for measure, share in plan["exposure_frac"].items():
         assert page.locator(f"[data-measure={measure}]").text_content() == number(share, 3)
     rows = page.locator("#awards tbody tr")

@@ -109,7 +109,7 @@ function waterfall(steps, unit, width, colours) {
   return {
     traces: [
       { type: "bar", orientation: "h", y: at, base: low, x: high.map((h, i) => h - low[i]), width: 0.62, marker: { color: colours }, hoverinfo: "text", hovertext: steps.map((s) => label(s[0]) + ": " + number(s[1], digits) + " " + unit) },
-      { type: "scatter", mode: "text", y: at, x: high.map((h) => h + span * 0.012), text: steps.map((s) => (s[3] ? "<b>" + number(s[2], digits) + "</b>" : (s[1] > 0 ? "+" : "") + number(s[1], digits))), textposition: "middle right", hoverinfo: "skip", cliponaxis: false },
+      { type: "scatter", mode: "text", y: at, x: high.map((h) => h + span * 0.012), text: steps.map((s) => (s[3] ? "<b>" + number(s[2], digits) + "</b>" : (s[1] > 0 ? "+" : "") + number(s[1], Math.abs(s[1]) < 9.95 && digits === 0 ? 1 : digits))), textposition: "middle right", hoverinfo: "skip", cliponaxis: false },
     ],
     layout: {
       barmode: "overlay", height: 52 + 25 * steps.length, margin: { l: 8, r: 8, t: 6, b: 8 },
@@ -151,7 +151,7 @@ function outageFigures() {
   DOSSIER.outage_curves.forEach((curve, i) => {
     const part = element("div");
     part.append(element("h4", words(curve.contingency, DATA.contingency)));
-    const lost = curve.lost ? shorten(curve.lost, 60) + ", " : "";
+    const lost = curve.lost && curve.contingency !== "software" ? shorten(DATA.lost[curve.lost] || curve.lost, 60) + ", " : "";
     const note = element("p");
     note.append(element("bdi", lost + periodName(curve.period) + ": " + number(curve.margin_mwh, 1) + " MWh to spare at " + number(curve.tightest_h, curve.tightest_h % 1 ? 2 : 0) + " h"));
     const chart = element("div", null, { id: "chart-outage-" + i, class: "chart", role: "img", "aria-label": words(curve.contingency, DATA.contingency) + ": required and delivered energy by hours" });

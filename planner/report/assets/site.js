@@ -62,16 +62,18 @@ function drawScale(svg, zone, scale, y, text, ink, hair) {
 
 function drawZones(into, zones) {
   into.replaceChildren();
-  zones.forEach((zone, i) => {
+  const filled = zones.filter((z) => z.containers), empty = zones.filter((z) => !z.containers), note = byId("empty-zones");
+  if (note && into.id === "zones" && filled.length && empty.length) note.textContent = "Nothing stands in: " + empty.map((z) => z.zone).join(", ") + ".";
+  (filled.length ? filled : zones).forEach((zone, i) => {
     const part = element("div");
     const head = element("h4");
     head.append(element("bdi", zone.zone));
     const parts = [periodName(zone.period), number(zone.containers) + " containers", number(zone.occupied_m2) + " of " + number(zone.usable_m2) + " m\u00b2"];
-    if (zone.setback_m) parts.push("setback " + number(zone.setback_m, 1) + " m to the hall");
+    if (zone.setback_m) parts.push("setback " + Number(zone.setback_m.toFixed(2)) + " m to the hall");
     parts.push(zone.barrier ? "fire barrier" : "no barrier");
     part.append(head, element("p", parts.join(" \u00b7 ")));
     const room = printing ? PRINT_WIDTH : into.clientWidth || PRINT_WIDTH;
-    const share = Math.min(room, 576, printing || (zones.length > 1 && room > 750) ? (room - 32) / 2 : Infinity);
+    const share = Math.min(room, 576, printing || (Math.max(filled.length, 1) > 1 && room > 750) ? (room - 32) / 2 : Infinity);
     part.append(zoneDrawing(zone, (share - 4) / (zone.length_m * 1.02), i));
     if (zone.unplaced) part.append(element("p", number(zone.unplaced) + " of them not drawn: their area fits, but not in such rows.", { class: "bad" }));
     into.append(part);

@@ -68,7 +68,7 @@ function drawMargins() {
   const columns = DOSSIER.periods.map((p) => ({ key: p.period, name: periodName(p.period) }));
   const find = (row, column) => DOSSIER.period_margins.find((m) => m.contingency === row.key && m.period === column.key);
   // Tight is what deserves the eye: strongest at no margin, gone at half of the requirement.
-  heatTable(byId("margins"), rows, columns, "Contingency", (r, c) => { const m = find(r, c); return m ? m.margin_frac : null; }, (v) => number(100 * v, 1) + " %", (v) => Math.max(0, 1 - Math.max(v, 0) / 0.5));
+  heatTable(byId("margins"), rows, columns, "Contingency", (r, c) => { const m = find(r, c); return m ? m.margin_frac : null; }, (v) => number(100 * v, v >= 1 ? 0 : 1) + "\u00a0%", (v) => Math.max(0, 1 - Math.max(v, 0) / 0.5));
 }
 
 const LAYER_ORDER = ["mining", "refining", "cathode", "anode", "electrolyte", "separator", "cell", "pack", "container", "conversion", "control_software"];

@@ -1,0 +1,85 @@
+"""The page of a case that has no plan, in a real browser."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import planner
+from planner.checks import Checks
+from planner.infeasible import Clash, Diagnosis, WayOut, diagnose
+from planner.plancommand import PlanWish
+from planner.report.clash import clash_html, write_clash
+from tests.report.folders import HOSTILE
+
+OVERRIDES = ["site.energisation.permits.2028-01=7"]
+
+
+@pytest.fixture(scope="module")
+def clash_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``planner plan`` leaves when the permits are too small for the load."""
+    folder = tmp_path_factory.mktemp("clash")
+    wish = PlanWish("tiny", OVERRIDES, folder, None, None, False, True, True)
+    assert wish.carry_out(io.StringIO()) == 3
+    return folder
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_page_says_what_clashes_and_the_ways_out(clash_folder: Path, browser: Any, scheme: str, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page, said, asked = context.new_page(), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    url = (clash_folder / "report.html").as_uri()
+    page.goto(url)
+    found = diagnose(planner.load_case("tiny", OVERRIDES))
+    told = page.locator("body").inner_text()
+    assert found.sets
+    assert found.ways_out
+    assert page.locator("table.clash").count() == len(found.sets)
+    assert page.locator("table.clash tbody tr").count() == sum(map(len, found.sets))
+    assert page.locator("#ways-out tbody tr").count() == len(found.ways_out)
+    for way in found.ways_out:
+        assert way.text in told
+    best = found.ways_out[0].cost_upper_musd
+    assert best is not None
+    assert f"{best:,.1f}" in told
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    faults = Axe().run(page).response["violations"]
+    assert [v["id"] for v in faults if v["impact"] in ("serious", "critical")] == []
+    context.close()
+    assert said == []
+    assert asked == [url]
+
+
+def test_the_message_names_the_page(clash_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    PlanWish("tiny", OVERRIDES, clash_folder, None, None, False, True, True).carry_out(io.StringIO())
+    assert str(clash_folder / "report.html") in capsys.readouterr().err
+
+
+def test_hostile_text_is_only_text(tmp_path: Path, browser: Any) -> None:
+    problem = planner.load_case("tiny")
+    problem = replace(problem, case=problem.case.model_copy(update={"title": HOSTILE[5]}))
+    text = " | ".join(HOSTILE[:10])
+    found = Diagnosis(
+        ((Clash(HOSTILE[0], text, text),),), (WayOut(text, ("a",), (1.0,), ("",), None, None),), True, False
+    )
+    write_clash(tmp_path, problem, found, Checks((), ()), text)
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.locator("img, script, main a").count() == 0
+    assert "<script>alert(1)</script>" in page.locator("body").inner_text()
+    page.close()
+
+
+def test_nothing_known_is_said() -> None:
+    problem = planner.load_case("tiny")
+    assert "not found out" in clash_html(problem, None, Checks((), ()), "planner plan tiny")
+    whole = Diagnosis((), (), True, True)
+    assert "only whole containers" in clash_html(problem, whole, Checks((), ()), "planner plan tiny")
