@@ -45,7 +45,7 @@ def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tu
     began = time.perf_counter()
     try:
         kept = json.loads((folder / START).read_text("utf-8"))
-        rows = tuple(RowKey(*row, held=tuple(held)) for *row, held in kept["rows"])
+        rows = tuple(RowKey(*row[:-1], tuple(row[-1])) for row in kept["rows"])
         x, relaxed_x = kept["x"], kept["relaxed_x"]
         cost, bound = float(kept["cost_musd"]), float(kept["bound_musd"])
         size = int(kept["solver_rows"]), int(kept["solver_columns"])

@@ -158,7 +158,8 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
     pair = scale * delivered * survivors(c, contingency)
     if c.problem.case.operating is not None:
         edge = None if key.bridge or key.count not in c.edges else c.edges.index(key.count)
-        limited = frozenset(key.held) if edge is None else frozenset(o for o in c.offers_used if c.problem.offers[o].is_storage)
+        stored = (o for o in c.offers_used if c.problem.offers[o].is_storage)
+        limited = frozenset(key.held if edge is None else stored)
         by_power = ~np.isin(c.pair_offer, list(limited))
         worn = delivered if key.bridge else c.delivered_mwh(key.period, key.count, worn=True)
         cycled = scale * (worn - delivered) * survivors(c, contingency) * by_power

@@ -61,8 +61,10 @@ def _corner(place: FloatArray, jump: FloatArray, count: int, at: float, size: fl
 
 
 @compiled
-def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float) -> FloatArray:
-    """The chain of values of a stored MWh for one MW and ``hours`` MWh, full before the first step and after the last."""
+def stored_value(  # noqa: PLR0912
+    node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float
+) -> FloatArray:
+    """The chain of values of a stored MWh for one MW and ``hours`` MWh, full at both ends."""
     n = len(node)
     low, high, value = np.empty(n), np.empty(n), np.empty(n)
     place, jump = np.empty(_CORNERS), np.empty(_CORNERS)
