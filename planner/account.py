@@ -12,6 +12,7 @@ from planner.catalogue import FlagName
 from planner.decode import Decision
 from planner.model.coefficients import Coefficients
 from planner.model.exposure import relief_vectors, share_vectors
+from planner.operations.schedule import held_each
 from planner.problem import FloatArray
 from planner.results import Critical, EntityFlag, Margin, ZoneUse
 from planner.units import USD_PER_MUSD, month_text
@@ -20,7 +21,7 @@ from planner.units import USD_PER_MUSD, month_text
 def all_items_musd(c: Coefficients, d: Decision) -> dict[str, float]:
     """Present value of every item of ``finance.ITEMS`` in million USD, those that the objective leaves out too."""
     problem = c.problem
-    total = dict.fromkeys(finance.ITEMS, 0.0)
+    total = dict.fromkeys(finance.items_of(problem), 0.0)
     for o, p in zip(*np.nonzero(d.containers), strict=True):
         offer, period, n = problem.offers[o], problem.periods[p], int(d.containers[o, p])
         cost = finance.container_cost(problem, offer, period, offer.tiers[d.tier[int(o)]].discount_frac)
@@ -39,6 +40,9 @@ def all_items_musd(c: Coefficients, d: Decision) -> dict[str, float]:
     total["delay"] += late
     total["sourcing"] = float(c.network.cost_musd_per_mwh @ d.sourced_mwh) * USD_PER_MUSD if d.sourced_mwh.size else 0.0
     total["income_tax"] += finance.with_tax(problem, {"delay": late})["income_tax"]
+    if d.operated is not None:
+        total |= d.operated.items_usd(c)
+        total["income_tax"] += finance.with_tax(problem, {"energy": total["energy"]})["income_tax"]
     return {item: usd / USD_PER_MUSD for item, usd in total.items()}
 
 
@@ -136,24 +140,47 @@ def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
         for p, period in enumerate(c.problem.periods):
             if not holds[p] or load[p] <= 0:
                 continue
-            need = contingency.surviving_frac * c.requirement.mwh[p] * load[p]
-            delivered = delivered_mwh(c, pairs, p, contingency.offers)
-            if fire is not None:
-                delivered = delivered - c.fire_loss_mwh[fire]
-            slack = np.where(c.requirement.mwh[p] > 0, delivered - need, np.inf)
-            k = int(np.argmin(slack))
-            known = best.get(contingency.kind)
-            if np.isfinite(slack[k]) and (known is None or slack[k] < known.margin_mwh):
-                best[contingency.kind] = Margin(
-                    contingency=contingency.kind,
-                    lost=contingency.lost,
-                    period=period.label,
-                    hours=float(counts[k].sum() * c.problem.dt_h),
-                    margin_mwh=float(slack[k]),
-                    required_mwh=float(need[k]),
-                    delivered_mwh=float(delivered[k]),
-                )
+            for season in range(1 if d.operated is None else d.operated.fleet.held_mwh.shape[2]):
+                required = c.requirement_in(season).mwh[p]
+                need = contingency.surviving_frac * required * load[p]
+                delivered = held_delivered_mwh(c, d, pairs, p, contingency.offers, season)
+                if fire is not None:
+                    delivered = delivered - c.fire_loss_mwh[fire]
+                slack = np.where(required > 0, delivered - need, np.inf)
+                k = int(np.argmin(slack))
+                known = best.get(contingency.kind)
+                if np.isfinite(slack[k]) and (known is None or slack[k] < known.margin_mwh):
+                    best[contingency.kind] = Margin(
+                        contingency=contingency.kind,
+                        lost=contingency.lost,
+                        period=period.label,
+                        hours=float(counts[k].sum() * c.problem.dt_h),
+                        margin_mwh=float(slack[k]),
+                        required_mwh=float(need[k]),
+                        delivered_mwh=float(delivered[k]),
+                    )
     return tuple(best.values())
+
+
+def held_delivered_mwh(
+    c: Coefficients, d: Decision, pairs: FloatArray, p: int, lost: frozenset[int], season: int
+) -> FloatArray:
+    """What survives a loss in a period of an outage that starts in a season, for every count vector."""
+    if d.operated is None:
+        return delivered_mwh(c, pairs, p, lost)
+    fleet = d.operated.fleet
+    total = np.zeros(c.requirement.counts.shape[0])
+    for o in {int(c.pair_offer[i]) for i in np.flatnonzero(pairs)} - lost:
+        mine = [i for i in np.flatnonzero((c.pair_offer == o) & (pairs > 0)) if c.alive[i, p]]
+        if not mine:
+            continue
+        n, y = pairs[mine], fleet.cycled[mine]
+        energy = ((n - y) * c.faded_mwh[mine, p] + y * c.worn_mwh[mine, p]) / n
+        if c.problem.offers[o].is_storage:
+            energy = held_each(energy, n, float(fleet.held_mwh[o, p, season]))
+        reach = c.power_mw[o] * c.open_hours[o]
+        total += c.availability[o] * (n @ np.minimum(reach[None, :], energy[:, None]))
+    return total
 
 
 def delivered_mwh(c: Coefficients, pairs: FloatArray, p: int, lost: frozenset[int]) -> FloatArray:

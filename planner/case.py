@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from planner.catalogue import Chemistry, FlagName, Frac, Host, Name, NonNeg, Pos
 from planner.changes import Committed, Futures
+from planner.operatingterms import Operations
 from planner.terms import Contract, Credits, Governance, MaturityAdder, Part, Share
 from planner.units import Month, month_text
 
@@ -389,5 +390,11 @@ class Case(Part):
     security: Security
     futures: Futures
     committed: Committed
+    operations: Operations | None = None
     solver: Solver
     tables: dict[Name, str]
+
+    @property
+    def operating(self) -> Operations | None:
+        """The section ``operations`` where it is switched on."""
+        return self.operations if self.operations is not None and self.operations.enabled else None

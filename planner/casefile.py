@@ -317,4 +317,6 @@ def files_of(raw: RawCase, case: Case) -> dict[KeyPath, Path]:
     named["offers", "file"] = case.offers.file
     named["load", "shape", "file"] = case.load.shape.file
     named["prices", "file"] = case.prices.file
+    for name, renewable in (case.operating.renewables if case.operating is not None else {}).items():
+        named["operations", "renewables", name, "file"] = renewable.file
     return {path: raw.file_of(path) for path, value in named.items() if value is not None}

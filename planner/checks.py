@@ -14,6 +14,7 @@ from itertools import accumulate
 from planner import yard
 from planner.case import LOST_TOGETHER
 from planner.exposure import least_share
+from planner.faults import Fault, InputError
 from planner.outages import requirement, safe_availability, start_delay, window_steps
 from planner.periods import energisation_series, step_value
 from planner.policy import domestic_content, flag_binds
@@ -309,3 +310,17 @@ def _useless(bounds: _Bounds) -> Iterator[str]:
             by_reason.setdefault(f"{reason.rule.replace('_', ' ')}: {reason.text}", []).append(offer.offer)
     for reason_text, names in by_reason.items():
         yield f"Not to be had in any period ({reason_text}): {', '.join(names)}."
+
+
+def refuse_operations(problem: Problem, what: str) -> None:
+    """Refuse a question that is not asked of operating years yet.
+
+    Raises
+    ------
+    InputError
+        If the problem has ``operations``.
+    """
+    if problem.case.operating is not None:
+        raise InputError(
+            [Fault(problem.case.case, "operations.enabled", f"true, for {what}", "false: plans alone have it")]
+        )

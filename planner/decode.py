@@ -11,6 +11,7 @@ import pyomo.environ as pyo
 from planner import policy, supply, yard
 from planner.finance import retirement_month
 from planner.model.coefficients import Coefficients, IntArray
+from planner.operations.operated import Operated
 from planner.problem import FloatArray
 from planner.results import CreditState, Order, Placement, PoolShare, Retirement, ZoneChoice
 from planner.solve import Compiled
@@ -37,6 +38,8 @@ class Decision:
         Shape (P,).
     pools
         Containers by credit state of each delivery, where ``credits.unit`` is pools; else None.
+    operated
+        Hourly operation of every period, with ``operations``; else None.
     sourced_mwh
         Size of every choice of the sourcing network, in the order of ``Network.choices``; empty where all is as quoted.
     """
@@ -48,6 +51,7 @@ class Decision:
     options: tuple[yard.ZoneOption, ...]
     served_mw: FloatArray
     pools: dict[tuple[int, int], dict[str, float]] | None = None
+    operated: Operated | None = None
     sourced_mwh: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
@@ -87,7 +91,7 @@ def decode(c: Coefficients, m: pyo.ConcreteModel, compiled: Compiled, x: FloatAr
         options.append(taken[0] if taken else choices[0])
     placed = spread(c, m, containers, value)
     served = np.array([value(m.served_mw[p.label]) for p in periods])
-    return Decision(containers, tier, states, placed, tuple(options), served, pools, sourced)
+    return Decision(containers, tier, states, placed, tuple(options), served, pools, sourced_mwh=sourced)
 
 
 def _best_state(c: Coefficients, containers: IntArray, sourced: FloatArray, h: int) -> CreditState:

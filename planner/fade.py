@@ -7,7 +7,7 @@ import numpy as np
 from planner.problem import FloatArray, Offer, Problem
 
 
-def state_of_health(problem: Problem, offer: Offer, ages_yr: FloatArray) -> FloatArray:
+def state_of_health(problem: Problem, offer: Offer, ages_yr: FloatArray, duty: str | None = None) -> FloatArray:
     """Usable energy left, per unit of new.
 
     Parameters
@@ -18,6 +18,8 @@ def state_of_health(problem: Problem, offer: Offer, ages_yr: FloatArray) -> Floa
         Its ``fade_curve`` names the rows.
     ages_yr
         Ages in years, any shape.
+    duty
+        ``float`` or ``daily``; that of the case if None.
 
     Returns
     -------
@@ -25,8 +27,9 @@ def state_of_health(problem: Problem, offer: Offer, ages_yr: FloatArray) -> Floa
         Fractions of the shape of ``ages_yr``; linear in age and temperature, flat outside the rows.
         With ``reliability.warranty: guaranteed`` the contract's line where that is lower.
     """
-    duty = problem.case.reliability.duty
-    rows = [r for r in problem.tables.fade if r.curve == offer.fade_curve and r.duty == duty]
+    own = problem.case.reliability.duty
+    curve = [r for r in problem.tables.fade if r.curve == offer.fade_curve]
+    rows = [r for r in curve if r.duty == (duty or own)] or [r for r in curve if r.duty == own]
     temperatures = sorted({r.temperature_c for r in rows})
     at_age = []
     for temperature in temperatures:

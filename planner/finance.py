@@ -30,6 +30,15 @@ ITEMS = (
 )  # fmt: skip
 
 
+#: Items of a case with ``operations``.
+OPERATING_ITEMS = ("energy", "renewables")
+
+
+def items_of(problem: Problem) -> tuple[str, ...]:
+    """Cost items of a problem."""
+    return ITEMS if problem.case.operating is None else (*ITEMS, *OPERATING_ITEMS)
+
+
 @dataclass(frozen=True)
 class ContainerCost:
     """Present value in USD by item, before credit, and the undiscounted capex that credits rest on."""
@@ -193,6 +202,8 @@ def _yearly(problem: Problem, offer: Offer, month: int, equipment: float, capex:
     standby = 0.0
     if offer.is_storage:
         lost_kw = usable * KWH_PER_MWH * offer.self_discharge_frac_per_day / 24.0 / offer.round_trip_eff_frac
+        if problem.case.operating is not None:  # then each year's schedule pays for it
+            lost_kw = 0.0
         standby_kw = offer.auxiliary_kw_per_mwh * usable + lost_kw
         standby = standby_kw / KW_PER_MW * HOURS_PER_YEAR * mean_energy_price(problem)
     return {

@@ -115,7 +115,7 @@ class _Doctor:
         self.start = Variant(problem)
         self.finished = True
         self.whole = False
-        self.known: set[tuple[str, str, str]] = set()
+        self.known: set[tuple[str, ...]] = set()
         self.curves: Curves = {}
 
     def diagnosis(self) -> Diagnosis:

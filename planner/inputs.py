@@ -276,7 +276,7 @@ class _Assembly:
     ) -> Problem:
         rows = _rows_entered(self.case, offers, tables, book, self.raw.defaults)
         dt_h = self.case.load.shape.step_minutes / 60
-        arrays = (series.load_pu, series.pv_cf, series.price_usd_per_mwh)
+        arrays = (series.load_pu, series.pv_cf, series.price_usd_per_mwh, *series.renewable_cf.values())
         return Problem(
             case=self.case,
             offers=offers,
@@ -285,6 +285,7 @@ class _Assembly:
             load_pu=series.load_pu,
             pv_cf=series.pv_cf,
             price_usd_per_mwh=series.price_usd_per_mwh,
+            renewable_cf=series.renewable_cf,
             dt_h=dt_h,
             input_sha256=_sha256(self.case, rows, arrays),
             rows=rows,

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyomo.environ as pyo
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
+from planner.operations.rows import CutRows, OperatingColumns
 from planner.problem import FloatArray
-from planner.separate import Separator
+from planner.separate import Reserve, Separator
 from planner.solve import Compiled
 
 #: Rows violated by less than this share of the requirement count as satisfied.
@@ -41,6 +42,7 @@ class Columns:
     lost_levels: NDArray[np.int64]
     energised: dict[int, int]
     site: NDArray[np.int64]
+    operating: OperatingColumns | None = None
 
     @classmethod
     def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
@@ -66,6 +68,7 @@ class Columns:
             ),
             {p: compiled.index(m.energised[q.label]) for p, q in enumerate(periods) if q.label in m.may_idle},
             np.array([compiled.index(v) for v in (*m.zone_option.values(), *m.present.values())], dtype=int),
+            None if c.problem.case.operating is None else OperatingColumns.of(m, c, compiled),
         )
 
 
@@ -114,12 +117,30 @@ class OutageRows:
     ) -> None:
         self.c, self.columns, self.compiled, self.rows, self.active = c, columns, compiled, rows, active
         self.separator = Separator(c)
+        operating = columns.operating
+        self.cuts = None if operating is None else CutRows(c, operating, columns.containers, columns.served)
         self.seconds = 0.0
 
     def add_violated(self, x: FloatArray) -> Rows | None:
-        """Append the violated outage rows of ``x`` to the problem and return them; None if there are none."""
-        if not self.active:
+        """Append the violated outage rows and operating cuts of ``x`` and return them; None if there are none."""
+        outages = self._add_outages(x) if self.active else None
+        cuts = None if self.cuts is None else self._add_cuts(self.cuts, x)
+        if outages is None or cuts is None:
+            return outages or cuts
+        both = csr_array(vstack([outages[0], cuts[0]], format="csr"))
+        return both, np.concatenate([outages[1], cuts[1]]), np.concatenate([outages[2], cuts[2]])
+
+    def _add_cuts(self, cuts: CutRows, x: FloatArray) -> Rows | None:
+        """Append known cuts of the operating years that ``x`` violates."""
+        began = time.perf_counter()
+        found = cuts.violated(x)
+        self.seconds += time.perf_counter() - began
+        if found is None:
             return None
+        self.compiled.add_rows(*found)
+        return found[:3]
+
+    def _add_outages(self, x: FloatArray) -> Rows | None:
         began = time.perf_counter()
         fresh = self._violated(x)
         self.seconds += time.perf_counter() - began
@@ -157,9 +178,17 @@ class OutageRows:
             values[self.columns.lost_levels],
             energised,
             ROW_TOLERANCE,
+            self._reserve(values),
         )
         known = set(self.rows)
         return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
+
+    def _reserve(self, values: FloatArray) -> Reserve | None:
+        """What a solution holds back and wears out, with operations."""
+        operating = self.columns.operating
+        if operating is None:
+            return None
+        return Reserve(values[operating.held], np.maximum(values[operating.cycled], 0.0))
 
     def _matrix(self, keys: list[RowKey], numeric: list[NumericRow]) -> csr_array:
         """The rows as a sparse matrix over the compiled columns."""
@@ -182,6 +211,15 @@ class OutageRows:
                 put(-row.level, self.columns.lost_levels[key.period])
             if row.idle:
                 put([-row.idle], [self.columns.energised[key.period]])
+            operating = self.columns.operating
+            if operating is not None and row.cycled is not None and row.held is not None:
+                kept = np.flatnonzero((row.cycled != 0.0) & (operating.cycled >= 0))
+                put(row.cycled[kept], operating.cycled[kept])
+                held = np.flatnonzero(row.held)
+                at = operating.held[held, key.period, key.season]
+                if row.edge is not None:
+                    at = operating.brought[held, key.period, key.season, row.edge]
+                put(row.held[held][at >= 0], at[at >= 0])
             starts.append(sum(len(part) for part in data))
         shape = (len(keys), len(self.compiled.cost))
         return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)

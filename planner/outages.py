@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from planner.problem import FloatArray, Offer, Problem
+from planner.seasons import YEAR_H, season_of_steps
 from planner.units import SECONDS_PER_HOUR
 
 IntArray = NDArray[np.int64]
@@ -97,7 +98,7 @@ def window_steps(problem: Problem) -> int:
     return max(len(s) for s in service_steps(problem))
 
 
-def requirement(problem: Problem, first_steps: set[int]) -> Requirement:
+def requirement(problem: Problem, first_steps: set[int], season: int | None = None) -> Requirement:
     """Requirement of every period over all start steps of all load years.
 
     Parameters
@@ -106,6 +107,8 @@ def requirement(problem: Problem, first_steps: set[int]) -> Requirement:
         Load, PV, service profile and targets.
     first_steps
         First steps of the units that may be bought (``StartDelay.first_step``).
+    season
+        Only outages that start in this season of ``operations.seasons``; None for all.
 
     Returns
     -------
@@ -119,6 +122,7 @@ def requirement(problem: Problem, first_steps: set[int]) -> Requirement:
     counts = np.array(list(product(*(range(n + 1) for n in sizes))), dtype=np.int64)[1:]
     by_net: dict[float, tuple[FloatArray, float]] = {}
     rows, peaks = [], []
+    starting = None if season is None else starts_in(problem, season)
     pv_mw = problem.case.pv.mw * problem.case.pv.derate_frac
     for period in problem.periods:
         # Without PV the requirement scales with the target, so one curve serves all periods.
@@ -126,7 +130,7 @@ def requirement(problem: Problem, first_steps: set[int]) -> Requirement:
         if target not in by_net:
             net = np.maximum(0.0, problem.load_pu * target - pv_mw * problem.pv_cf)
             first_share = max(s[0] for s in service_steps(problem))
-            by_net[target] = (_known_curve(problem, net, bounds), float(net.max()) * first_share)
+            by_net[target] = (_known_curve(problem, net, bounds, starting), float(net.max()) * first_share)
         curve, peak = by_net[target]
         scale = 1.0 if pv_mw > 0 else period.target_mw
         rows.append(curve * scale)
@@ -134,33 +138,50 @@ def requirement(problem: Problem, first_steps: set[int]) -> Requirement:
     return Requirement(starts, counts, np.array(rows), np.array(peaks))
 
 
-def _known_curve(problem: Problem, net_mw: FloatArray, bounds: list[int]) -> FloatArray:
+def starts_in(problem: Problem, season: int) -> NDArray[np.bool_] | None:
+    """Steps in which an outage of a season may start, shape (T,); None for all (a load of less than a year)."""
+    operating = problem.case.operating
+    per_hour = round(1.0 / problem.dt_h)
+    if operating is None or len(problem.load_pu) % (YEAR_H * per_hour):
+        return None
+    of_step = season_of_steps(operating.seasons, len(problem.load_pu) // per_hour, per_hour)
+    return np.asarray(of_step == season)
+
+
+def _known_curve(
+    problem: Problem, net_mw: FloatArray, bounds: list[int], starting: NDArray[np.bool_] | None
+) -> FloatArray:
     """Return the curve of a net load, computed once per process: neighbouring cases share it."""
     shares = [s.tobytes() for s in service_steps(problem)]
     digest = hashlib.sha256(net_mw.tobytes())
-    for part in (repr((bounds, problem.dt_h)).encode(), *shares):
+    chosen = b"" if starting is None else starting.tobytes()
+    for part in (repr((bounds, problem.dt_h)).encode(), chosen, *shares):
         digest.update(part + b";")
     key = digest.digest()
     if key not in _CURVES:
         if len(_CURVES) >= _MOST_CURVES:
             _CURVES.clear()
-        curve = _curve(problem, net_mw, bounds)
+        curve = _curve(problem, net_mw, bounds, starting)
         curve.setflags(write=False)
         _CURVES[key] = curve
     return _CURVES[key]
 
 
-def _curve(problem: Problem, net_mw: FloatArray, bounds: list[int]) -> FloatArray:
+def _curve(
+    problem: Problem, net_mw: FloatArray, bounds: list[int], starting: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Largest window sum for every count vector, shape (M,)."""
     shape = tuple(np.diff(bounds) + 1)
     best = np.zeros(shape)
     steps = bounds[-1]
     wrapped = np.concatenate([net_mw, np.resize(net_mw, steps)])
     windows = np.lib.stride_tricks.sliding_window_view(wrapped, steps)[: len(net_mw)]
+    if starting is not None:
+        windows = windows[starting]
     for shares in service_steps(problem):
         weight = np.zeros(steps)
         weight[: len(shares)] = shares
-        for at in range(0, len(net_mw), _CHUNK):
+        for at in range(0, len(windows), _CHUNK):
             block = windows[at : at + _CHUNK] * weight
             sums = [_largest_sums(block[:, a:b]) for a, b in pairwise(bounds)]
             for head in product(*(range(n) for n in shape[:-1])):

@@ -51,6 +51,8 @@ def energisation_series(case: Case) -> dict[str, Mapping[int, float]]:
     """Megawatts from each date on, by cause; a cause that the case does not date is left out."""
     causes = case.site.energisation
     named = {name: getattr(causes, name) for name in ENERGISATION_CAUSES}
+    if case.operating is not None:  # then the grid limits every hour by itself, and storage may help it
+        del named["grid"]
     return {name: series for name, series in named.items() if series is not None}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -100,7 +101,8 @@ def judged(search: Search, solution: Solution, gap_frac: float, *, audit: bool =
         verdict = verify(search.c.problem, found, audit=audit)
     timing = found.timing_s | {"verification": time.perf_counter() - at, "total": time.perf_counter() - began}
     status = found.status if verdict.passed else "unverified"
-    return found.model_copy(update={"verification": verdict, "timing_s": timing, "status": status})
+    judged_plan = found.model_copy(update={"verification": verdict, "timing_s": timing, "status": status})
+    return judged_plan.with_schedules(found.schedules)
 
 
 def _status(solution: Solution, gap: float) -> PlanStatus:
@@ -159,13 +161,16 @@ def stated(c: Coefficients, d: Decision, bound_musd: float) -> Plan:
         verification=None,
         timing_s={},
         provenance={},
-    )
+        operations=None if d.operated is None else d.operated.record(c),
+    ).with_schedules({} if d.operated is None else d.operated.schedules(c))
 
 
 def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> Plan:
     """Everything but the verdict."""
     problem = c.problem
     d = decode.decode(c, search.model, search.compiled, solution.x)
+    if search.settlement is not None:
+        d = replace(d, operated=search.settlement.operated(solution.x, solution.years))
     plan = stated(c, d, solution.bound_musd)
     relaxed = np.append(solution.relaxed_x, 0.0)[search.columns.containers]
     return plan.model_copy(
@@ -177,7 +182,7 @@ def _gather(c: Coefficients, search: Search, solution: Solution, gap: float) -> 
             "provenance": _provenance(problem, solution, {problem.offers[o].offer for o in d.tier}),
             "dossier": dossier(c, d, plan.cost_musd - plan.bound_musd),
         }
-    )
+    ).with_schedules(plan.schedules)
 
 
 def _assumptions(problem: Problem) -> tuple[str, ...]:
@@ -187,11 +192,22 @@ def _assumptions(problem: Problem) -> tuple[str, ...]:
     return (
         f"The length of an outage is {known}.",
         "A contingency strikes when the outage starts; power is constant over the window; dispatch is divisible.",
-        f"Before each outage the fleet holds {reliability.reserve_frac:.0%} of its usable energy; it is not recharged.",
+        _before_outages(problem),
         "On-site PV serves load directly; charging from it during an outage is not counted.",
         *_credit_reading(problem),
         *_sourcing_reading(problem),
         *problem.notes,
+    )
+
+
+def _before_outages(problem: Problem) -> str:
+    """What the fleet holds when an outage starts."""
+    full = problem.case.reliability.reserve_frac
+    if problem.case.operating is None:
+        return f"Before each outage the fleet holds {full:.0%} of its usable energy; it is not recharged."
+    return (
+        f"The fleet is operated between what is held back for outages and {full:.0%} of its usable energy; an outage"
+        " finds at least what is held back, and the fleet is not recharged while it lasts."
     )
 
 

@@ -234,6 +234,8 @@ class Problem:
         Energy price series, any length.
     rows
         Every table row that was read, for provenance.
+    renewable_cf
+        Output per unit of capacity of each entry of ``operations.renewables``, hourly, any length.
     asked
         Case and overrides as ``load_case`` got them, so that a plan can name its question; no part of the question.
     """
@@ -250,6 +252,7 @@ class Problem:
     rows: Mapping[str, tuple[Row, ...]] = field(repr=False)
     notes: tuple[str, ...] = ()
     asked: Mapping[str, object] = field(default_factory=dict)
+    renewable_cf: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def horizon(self) -> int:

@@ -36,6 +36,7 @@ class Series:
     load_pu: FloatArray
     pv_cf: FloatArray
     price_usd_per_mwh: FloatArray
+    renewable_cf: Mapping[str, FloatArray]
     notes: tuple[str, ...]
 
 
@@ -104,13 +105,40 @@ class Profiles:
         pv_year = self._shipped_column(tmy, _TMY, f"{case.pv.climate}_pv_cf")
         if load is None or price is None or pv_year is None:
             return None
+        renewables = self._renewables(case, pv_year)
+        if case.operating is not None and price.size < HOURS:
+            found = f"{price.size} hourly prices"
+            self._fault("operations.enabled", f"true with {found}", "false, or hourly prices of a whole year or more")
         if case.pv.mw > 0:
             notes.append(f"PV output is the typical year of {_CLIMATE_NAMES[case.pv.climate]}, repeated")
         steps_per_hour = 60 // case.load.shape.step_minutes
         pv = np.resize(np.repeat(np.clip(pv_year, 0.0, None), steps_per_hour), load.size)
-        for array in (load, pv, price):
+        for array in (load, pv, price, *renewables.values()):
             array.setflags(write=False)
-        return Series(load, pv, price, tuple(notes))
+        return Series(load, pv, price, renewables, tuple(notes))
+
+    def _renewables(self, case: Case, pv_year: FloatArray) -> dict[str, FloatArray]:
+        """Hourly output of every entry of ``operations.renewables``; PV without a file follows the typical year."""
+        found: dict[str, FloatArray] = {}
+        operating = case.operating
+        if operating is None:
+            return found
+        for name, renewable in operating.renewables.items():
+            path = ("operations", "renewables", name, "file")
+            if renewable.file is not None:
+                values = self._own_column(path, renewable.column)
+                if values is not None and (values.size < HOURS or values.min() < 0 or values.max() > 1):
+                    found_text = f"{values.size} hours between {values.min():g} and {values.max():g}"
+                    self.faults.append(Fault(self.own[path][1], "", found_text, "8760 hours or more between 0 and 1"))
+                elif values is not None:
+                    found[name] = values
+            elif renewable.kind == "pv":
+                found[name] = np.clip(pv_year, 0.0, None)
+            else:
+                self._fault(
+                    ".".join(path), "null", "a file with hourly output per unit of capacity: none is shipped for wind"
+                )
+        return found
 
     def _own_load(self, case: Case, notes: list[str]) -> FloatArray | None:
         path = ("load", "shape", "file")

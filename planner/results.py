@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from planner.dossier import Dossier
 
@@ -209,6 +213,88 @@ class Critical(Record):
     steps: tuple[Step, ...] = ()
 
 
+class HeldEnergy(Record):
+    """Energy of an offer that is held back for outages in a period and season, in MWh of all its containers."""
+
+    offer: str
+    period: str
+    season: int
+    energy_mwh: float
+
+
+class DailyUse(Record):
+    """Containers of a delivery, in fractions, that age by daily use; the others age as if they stood by."""
+
+    offer: str
+    period: str
+    containers: float
+
+
+class LotUse(Record):
+    """Deliveries of one offer that run together in a period: what they can do, and how much they are used."""
+
+    lot: str
+    offer: str
+    deliveries: tuple[str, ...]
+    power_mw: float
+    energy_mwh: float
+    floor_mwh: tuple[float, ...]
+    discharged_mwh: float
+    cycles: float
+    soh_frac: float
+
+
+class OperatingYear(Record):
+    """One year of a period as scheduled: cost beside the load's own energy, in million USD a year, and its sources."""
+
+    period: str
+    import_mw: float
+    flexible_mw: float
+    export_mw: float
+    served_mw: float
+    grid_only_mw: float
+    peak_import_mw: float
+    cost_musd: float
+    stack_musd: dict[str, float]
+    lots: tuple[LotUse, ...]
+
+
+class OperatedYears(Record):
+    """Hourly operation of every period: what is held back, what is used every day, and the year that follows."""
+
+    seasons: tuple[tuple[int, ...], ...]
+    held: tuple[HeldEnergy, ...]
+    daily_use: tuple[DailyUse, ...]
+    added_mw: dict[str, float]
+    years: tuple[OperatingYear, ...]
+    value_musd: dict[str, float]
+    earlier_months: float
+    earlier_delay_musd: float
+
+
+@dataclass(frozen=True, eq=False)
+class YearSchedule:
+    """Flows of one operating year per step, in MW; ``stored`` in MWh at the end of each step.
+
+    One row per lot, generator or renewable (on-site PV of the case first) in the order of the names.
+    """
+
+    lots: tuple[str, ...]
+    generators: tuple[str, ...]
+    renewables: tuple[str, ...]
+    imported: NDArray[np.float64]
+    exported: NDArray[np.float64]
+    renewable: NDArray[np.float64]
+    generated: NDArray[np.float64]
+    curtailed: NDArray[np.float64]
+    unserved: NDArray[np.float64]
+    charge: NDArray[np.float64]
+    discharge: NDArray[np.float64]
+    stored: NDArray[np.float64]
+    load: NDArray[np.float64]
+    price_usd_per_mwh: NDArray[np.float64]
+
+
 class Plan(Record):
     """One solved and replayed planning question."""
 
@@ -247,6 +333,19 @@ class Plan(Record):
     sourced_layers: tuple[LayerSource, ...] = ()
     provenance: dict[str, Any]
     dossier: Dossier | None = None
+    operations: OperatedYears | None = None
+    _schedules: Mapping[str, YearSchedule] = PrivateAttr(default_factory=dict)
+
+    @property
+    def schedules(self) -> Mapping[str, YearSchedule]:
+        """Hourly schedule by period label, in memory only; ``write_plan`` files it."""
+        return self._schedules
+
+    def with_schedules(self, schedules: Mapping[str, YearSchedule]) -> Plan:
+        """The same plan with its hourly schedules."""
+        plan = self.model_copy()
+        plan._schedules = dict(schedules)
+        return plan
 
 
 def plan_schema() -> dict[str, Any]:

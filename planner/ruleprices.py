@@ -11,6 +11,7 @@ from typing import cast
 
 from planner.case import Case
 from planner.catalogue import FlagName
+from planner.checks import refuse_operations
 from planner.pipeline import plan as solve
 from planner.problem import Offer, Problem
 from planner.results import Plan, RulePrice
@@ -44,6 +45,7 @@ def price_doubts(
     A price is uncertain by the gaps of both plans: ``uncertain_musd`` adds them up.
     A doubt with status ``disputed`` is priced by its flag: all offers under that flag are read the other way.
     """
+    refuse_operations(problem, "prices of rules")
     prices = []
     for kind, rule, changed in (*_unit_of_credits(problem), *_doubts(problem)):
         note(f"doubt about {rule}")

@@ -26,6 +26,8 @@ from planner.lazy import Prepared, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
+from planner.operations.schedule import YearPlan, years_musd
+from planner.operations.settle import Settlement
 from planner.problem import FloatArray
 from planner.solve import (
     BOUND_SLACK_MUSD,
@@ -55,6 +57,12 @@ _NEAR_GAP_SHARE = 0.1
 _NEAR_S = 8.0
 #: Most passes of bound problem and search for whole containers; the second has the rows that the first one lacked.
 _BOUND_PASSES = 2
+#: Share of the asked gap that the operating years may still hide at the end of the relaxation.
+_LEARNING_GAP_SHARE = 0.1
+#: Share of the asked gap that cuts already known may hide while rows are added.
+_KNOWN_GAP_SHARE = 0.05
+#: Most times that the search goes on with what the years of its best plan taught.
+_SETTLING_PASSES = 3
 #: Seconds for the last linear program of a plan, also after a stop.
 _POLISH_S = 60.0
 
@@ -76,6 +84,7 @@ class Solution:
     interrupted: bool
     solver_rows: int
     solver_columns: int
+    years: tuple[YearPlan, ...] = ()
 
     @property
     def gap_frac(self) -> float:
@@ -121,6 +130,8 @@ class Search:
         made = Prepared.of(self.c, rows, self.rules)
         self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self._hold()
+        cuts = self.outages.cuts
+        self.settlement = None if cuts is None else Settlement(cuts, self.stop)
         self.timing_s["build"] = time.perf_counter() - began
 
     def _hold(self) -> None:
@@ -172,6 +183,8 @@ class Search:
         return self._solution()
 
     def _solve_all(self) -> None:
+        if self.settlement is not None:
+            self._timed("operating_years", self.settlement.cuts.learner.prime)
         relaxed = self._timed("relaxation", self._relax)
         self.bound = max(self.bound, relaxed.bound)
         rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
@@ -180,6 +193,7 @@ class Search:
         self.fractions = next(a.x for a in (rough, relaxed) if a.x is not None)
         self._bound_passes(self._coarse(relaxed.bound))
         self._timed("branch_and_bound", self._close)
+        self._timed("operating_years", lambda: self._settle(self._coarse(relaxed.bound)))
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
 
@@ -196,6 +210,19 @@ class Search:
                 self._keep(self._timed("whole_containers", partial(self._near, fine.x)))
             if self._closed() or self.stop.now or len(self.outages.rows) == known:
                 break  # without new rows another pass would bring the same bound
+
+    def _settle(self, coarse: NDArray[np.bool_]) -> None:
+        """Learn the operating years at the best plan; search again while they cost more than was known."""
+        if self.settlement is None:
+            return
+        for _ in range(_SETTLING_PASSES):
+            if self.best is None or self.best.x is None or self.stop.now:
+                return
+            self.best.objective += self.settlement.settle(self.best.x)
+            if self._closed():
+                return
+            self._bound_passes(coarse)
+            self._close()
 
     def _near(self, x: FloatArray | None) -> Attempt | None:
         """Whole containers for the binaries of the bound problem, searched until the gap is closed."""
@@ -214,13 +241,18 @@ class Search:
         assert best.x is not None
         if bound > best.objective + FEASIBILITY * (1 + abs(best.objective)):
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
+        years: tuple[YearPlan, ...] = ()
+        if self.settlement is not None:
+            years = tuple(self._timed("schedule", partial(self.settlement.schedule, best.x)))
+            campus = self.settlement.cuts.campus
+            best.objective += years_musd(campus, list(years)) - self.settlement.counted_musd(best.x)
         closed = self._closed()
         self.timing_s["separation"] = self.outages.seconds
         fractions = self.fractions if self.fractions is not None else best.x
         return Solution(
             best.x, best.objective, min(bound, best.objective), fractions, self.timing_s, tuple(self.outages.rows),
             self.stop.interrupted and not closed,
-            len(self.compiled.row_lower), len(self.compiled.cost),
+            len(self.compiled.row_lower), len(self.compiled.cost), years,
         )  # fmt: skip
 
     def _close(self) -> None:
@@ -254,13 +286,24 @@ class Search:
                 raise Infeasible
             if attempt.x is None:
                 raise NoPlan(self.stop.interrupted)
+            if self.outages.cuts is not None:
+                self.outages.cuts.tolerance_musd = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(attempt.objective))
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self.outages.add_violated(attempt.x)
+            if added is None and self._learned(attempt):
+                added = self.outages.add_violated(attempt.x)
             if added is None:
                 self.outages.drop_slack(attempt.x)
                 return attempt
             run.add_rows(*added)
+
+    def _learned(self, attempt: Attempt) -> bool:
+        """Whether the operating years of a relaxed solution cost enough more than is known to go on."""
+        if self.settlement is None or attempt.x is None or self.stop.now:
+            return False
+        hidden = self.settlement.learn(attempt.x)
+        return hidden > _LEARNING_GAP_SHARE * self.gap_frac * abs(attempt.objective)
 
     def _rough(self, bound: float, gap: float = _ROUGH_GAP) -> Attempt:
         """Binaries whole, containers in fractions, to a rough gap; every outage row holds in the end.
@@ -372,8 +415,22 @@ class Search:
                     site = True  # what is cheapest does not fit: choose containers and places together
                     continue
                 plan = self._polish(placed)
-                if plan is None or plan.x is None or self.outages.add_violated(plan.x) is None:
+                if plan is None or plan.x is None or self._holds(plan):
                     return plan
+
+    def _holds(self, plan: Attempt) -> bool:
+        """Whether a plan keeps every row; what its operating years are known to cost more is counted in it."""
+        assert plan.x is not None
+        cuts = self.outages.cuts
+        missing = self.outages.add_violated(plan.x)
+        if missing is None or cuts is None:
+            return missing is None
+        lacking = missing[0] @ plan.x < missing[1] - FEASIBILITY * (1.0 + np.abs(missing[1]))
+        outage = np.array([not name.startswith("operating[") for name in self.compiled.row_names[-len(lacking) :]])
+        if (lacking & outage).any() or cuts.impossible(plan.x):
+            return False
+        plan.objective += cuts.raised_musd(plan.x)
+        return True
 
     def _full(self, best: Attempt | None, whole_places: bool) -> Attempt:
         """Whole containers and binaries at once; a valid bound even where rows are missing.

@@ -22,6 +22,14 @@ class Violated:
     amount: float
 
 
+@dataclass(frozen=True)
+class Reserve:
+    """Energy held back, shape (O, P, S), and containers worn by daily use, shape (pairs,)."""
+
+    held_mwh: FloatArray
+    cycled: FloatArray
+
+
 class Separator:
     """Finds violated outage rows.
 
@@ -48,6 +56,7 @@ class Separator:
         level: FloatArray,
         energised: FloatArray,
         tolerance: float,
+        reserve: Reserve | None = None,
     ) -> list[Violated]:
         """The worst violated row of every contingency and period.
 
@@ -65,7 +74,13 @@ class Separator:
             Whether any load is on (0..1; 1 where it must be), shape (P,).
         tolerance
             Smallest violation that counts, per unit of the requirement.
+        reserve
+            What is held back and worn, with operations; each season has its worst rows then.
         """
+        if reserve is not None:
+            state = (containers, served_mw, used, level, energised, tolerance)
+            found = [v for s in range(reserve.held_mwh.shape[2]) for v in self._in_season(*state, reserve, s)]
+            return sorted(found, key=lambda v: -v.amount)
         c = self.c
         worst: dict[tuple[int, int], Violated] = {}
         load = served_mw / self.target
@@ -75,8 +90,47 @@ class Separator:
             margin = self._margins(chunk, containers, load, used, level, 1.0 - energised)
             self._keep(worst, margin, at, False, tolerance)
         for d, delay in enumerate(c.bridge_delays_h):
-            self._keep(worst, self._bridge_margins(delay, containers, load, used, 1.0 - energised), d, True, tolerance)
+            fleet = self._bridging(delay, containers, len(load))
+            self._keep(worst, self._bridge_margins(fleet, delay, load, used, 1.0 - energised), d, True, tolerance)
         return sorted(self._without_doubles(worst), key=lambda v: -v.amount)
+
+    def _in_season(
+        self, containers: FloatArray, served_mw: FloatArray, used: FloatArray, level: FloatArray,
+        energised: FloatArray, tolerance: float, reserve: Reserve, season: int,
+    ) -> list[Violated]:  # fmt: skip
+        """Worst rows of one season: an offer gives what its power brings out or what it holds back, if less."""
+        c, worst = self.c, dict[tuple[int, int], Violated]()
+        load, idle = served_mw / self.target, 1.0 - energised
+        held = c.availability[:, None] * reserve.held_mwh[:, :, season]
+        stored = np.array([o.is_storage for o in c.problem.offers])[:, None, None]
+        requirement = c.requirement_in(season)
+        for at in range(0, requirement.counts.shape[0], _CHUNK):
+            chunk = np.arange(at, min(requirement.counts.shape[0], at + _CHUNK))
+            by_power = self._by_power(chunk, containers, reserve.cycled)
+            scarce = stored & (by_power > held[:, :, None])
+            fleet = np.where(scarce, held[:, :, None], by_power)
+            margin = self._fleet_margins(fleet, chunk, load, used, level, idle, requirement.mwh)
+            self._keep(worst, margin, at, False, tolerance, season, scarce)
+        for d, delay in enumerate(c.bridge_delays_h):
+            by_power = self._bridging(delay, containers, len(load))
+            scarce = stored & (by_power > held[:, :, None])
+            margin = self._bridge_margins(np.where(scarce, held[:, :, None], by_power), delay, load, used, idle)
+            self._keep(worst, margin, d, True, tolerance, season, scarce)
+        return self._without_doubles(worst)
+
+    def _by_power(self, counts: NDArray[np.int64], containers: FloatArray, cycled: FloatArray | None) -> FloatArray:
+        """What every offer brings out against count vectors, shape (O, P, M)."""
+        c = self.c
+        active = np.flatnonzero(containers > 1e-9)
+        o = c.pair_offer[active]
+        reach = c.power_mw[o][:, None] * c.open_hours[o][:, counts]
+        up = c.availability[o][:, None, None]
+        weights = up * np.minimum(reach[:, None, :], c.faded_mwh[active][:, :, None])
+        fleet = self._by_offer(weights, containers, active)
+        if cycled is not None:
+            worn = up * np.minimum(reach[:, None, :], c.worn_mwh[active][:, :, None]) - weights
+            fleet += self._by_offer(worn, cycled, active)
+        return fleet
 
     def _without_doubles(self, worst: dict[tuple[int, int], Violated]) -> list[Violated]:
         """Leave a fire row of one offer out where the tighter row by levels is violated too."""
@@ -85,13 +139,18 @@ class Separator:
         return [v for (q, p), v in worst.items() if contingencies[q].fire_offer is None or p not in by_level]
 
     def _keep(
-        self, worst: dict[tuple[int, int], Violated], margin: FloatArray, at: int, bridge: bool, tolerance: float
-    ) -> None:
+        self, worst: dict[tuple[int, int], Violated], margin: FloatArray, at: int, bridge: bool, tolerance: float,
+        season: int = 0, scarce: NDArray[np.bool_] | None = None,
+    ) -> None:  # fmt: skip
         """Note the worst entry of ``margin`` (contingency, period, count) where it beats what is known."""
         lowest = margin.argmin(axis=2)
         values = np.take_along_axis(margin, lowest[..., None], axis=2)[..., 0]
         for q, p in zip(*np.nonzero(values < -tolerance), strict=True):
-            found = Violated(RowKey(int(q), int(p), at + int(lowest[q, p]), bridge), -float(values[q, p]))
+            k = int(lowest[q, p])
+            held: tuple[int, ...] = ()
+            if scarce is not None and (bridge or at + k not in self.c.edges):  # at the edges the model has the choice
+                held = tuple(int(o) for o in np.flatnonzero(scarce[:, p, k]))
+            found = Violated(RowKey(int(q), int(p), at + k, bridge, season, held), -float(values[q, p]))
             known = worst.get((int(q), int(p)))
             if known is None or known.amount < found.amount:
                 worst[int(q), int(p)] = found
@@ -112,13 +171,21 @@ class Separator:
         idle: FloatArray,
     ) -> FloatArray:
         """(delivered - need) / requirement, shape (contingency, P, M); +inf where nothing is required."""
+        fleet = self._by_power(counts, containers, None)
+        return self._fleet_margins(fleet, counts, load, used, level, idle, self.c.requirement.mwh)
+
+    def _fleet_margins(
+        self,
+        fleet: FloatArray,
+        counts: NDArray[np.int64],
+        load: FloatArray,
+        used: FloatArray,
+        level: FloatArray,
+        idle: FloatArray,
+        required_mwh: FloatArray,
+    ) -> FloatArray:
+        """The same for what every offer delivers, shape (O, P, M)."""
         c = self.c
-        active = np.flatnonzero(containers > 1e-9)
-        o = c.pair_offer[active]
-        reach = c.power_mw[o][:, None] * c.open_hours[o][:, counts]
-        energy = c.faded_mwh[active]
-        weights = c.availability[o][:, None, None] * np.minimum(reach[:, None, :], energy[:, :, None])
-        fleet = self._by_offer(weights, containers, active)
         delivered = fleet.sum(axis=0) - np.tensordot(self.lost, fleet, axes=1)
         for q, contingency in enumerate(c.contingencies):
             f = contingency.fire_offer
@@ -126,16 +193,18 @@ class Separator:
                 delivered[q] -= (used[f] - idle)[:, None] * c.fire_loss_mwh[f, counts]
             if contingency.by_level:
                 delivered[q] -= level @ c.level_loss_mwh[counts].T
-        return self._relative(delivered, c.requirement.mwh[:, counts], load)
+        return self._relative(delivered, required_mwh[:, counts], load)
+
+    def _bridging(self, delay_h: float, containers: FloatArray, periods: int) -> FloatArray:
+        """What every offer brings out before a start delay, shape (O, P, 1)."""
+        active = np.flatnonzero(containers > 1e-9)
+        weights = np.stack([self.c.bridged_mwh(p, delay_h)[active] for p in range(periods)], axis=1)[:, :, None]
+        return self._by_offer(weights, containers, active)
 
     def _bridge_margins(
-        self, delay_h: float, containers: FloatArray, load: FloatArray, used: FloatArray, idle: FloatArray
+        self, fleet: FloatArray, delay_h: float, load: FloatArray, used: FloatArray, idle: FloatArray
     ) -> FloatArray:
         c = self.c
-        active = np.flatnonzero(containers > 1e-9)
-        periods = range(len(load))
-        weights = np.stack([c.bridged_mwh(p, delay_h)[active] for p in periods], axis=1)[:, :, None]
-        fleet = self._by_offer(weights, containers, active)
         delivered = fleet.sum(axis=0) - np.tensordot(self.lost, fleet, axes=1)
         for q, contingency in enumerate(c.contingencies):
             if contingency.fire_offer is not None:

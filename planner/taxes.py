@@ -17,7 +17,7 @@ BASIS_REDUCTION = 0.5
 #: Items that lower taxable income in the year in which they are paid; a residual value raises it.
 DEDUCTED = (
     "fuel", "operation", "insurance", "standby_energy", "end_of_life", "residual_value", "delay", "service",
-    "finance_adder", "cancellation", "expected_delay", "delivery_damages",
+    "finance_adder", "cancellation", "expected_delay", "delivery_damages", "energy",
 )  # fmt: skip
 #: Items that pass between the buyer and the public; the resource view leaves them out.
 TRANSFERS = ("duty", "tax_credit", "grant", "recapture", "depreciation", "income_tax")

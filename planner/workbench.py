@@ -113,7 +113,7 @@ class Workbench:
         stop: Stop,
         whole: bool,
         gap_frac: float,
-        known_rows: frozenset[tuple[str, str, str]] = frozenset(),
+        known_rows: frozenset[tuple[str, ...]] = frozenset(),
         curves: Curves | None = None,
     ) -> None:
         self.variant, self.stop, self.whole, self.gap_frac = variant, stop, whole, gap_frac
@@ -139,10 +139,10 @@ class Workbench:
             curves[key] = c.requirement
         vars(c)["requirement"] = curves[key]
 
-    def _first_rows(self, known: frozenset[tuple[str, str, str]]) -> list[RowKey]:
+    def _first_rows(self, known: frozenset[tuple[str, ...]]) -> list[RowKey]:
         """Seed rows, and those of an earlier problem that this one has under the same name."""
         rows = seed_rows(self.c)
-        if known:
+        if known and self.problem.case.operating is None:
             place = {contingency.name: q for q, contingency in enumerate(self.c.contingencies)}
             period = {p.label: i for i, p in enumerate(self.problem.periods)}
             count = {"+".join(str(k) for k in n): i for i, n in enumerate(self.c.requirement.counts)}
@@ -154,7 +154,7 @@ class Workbench:
         return [k for k in dict.fromkeys(rows) if self.c.holds[k.contingency, k.period]]
 
     @property
-    def outage_names(self) -> frozenset[tuple[str, str, str]]:
+    def outage_names(self) -> frozenset[tuple[str, ...]]:
         """Names of the outage rows found so far, for the next workbench."""
         return frozenset(row_name(self.c, k) for k in self.outages.rows if not k.bridge)
 

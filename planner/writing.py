@@ -24,7 +24,9 @@ from planner.catalogue import Row
 from planner.faults import Fault, InputError
 from planner.problem import Problem
 from planner.results import (
+    DailyUse,
     EntityFlag,
+    HeldEnergy,
     LayerSource,
     Margin,
     Order,
@@ -87,8 +89,76 @@ def tables_of(plan: Plan, problem: Problem) -> dict[str, Table]:
         "fire": table_of_records(ZoneUse, plan.fire),
         "requirement_waterfall": table_of_records(WaterfallStep, plan.requirement_waterfall_mwh),
         "verification": _verification(plan),
+        **_operations(plan),
         "provenance": _provenance(problem, bought),
     }
+
+
+def _operations(plan: Plan) -> dict[str, Table]:
+    """Tables of the operating years; none without them."""
+    if plan.operations is None:
+        return {}
+    years = plan.operations.years
+    sources = list(plan.operations.value_musd)
+    head = (
+        "period",
+        "import_mw",
+        "flexible_mw",
+        "export_mw",
+        "served_mw",
+        "grid_only_mw",
+        "peak_import_mw",
+        "cost_musd",
+    )
+    columns = {name: str if name == "period" else float for name in head} | {f"{s}_musd": float for s in sources}
+    lots = {
+        "period": str, "lot": str, "offer": str, "power_mw": float, "energy_mwh": float, "discharged_mwh": float,
+        "cycles": float, "soh_frac": float,
+    }  # fmt: skip
+    return {
+        "operating_years": Table(
+            columns, tuple((*(getattr(y, n) for n in head), *(y.stack_musd[s] for s in sources)) for y in years)
+        ),
+        "operating_lots": Table(
+            lots,
+            tuple((y.period, *(getattr(lot, n) for n in list(lots)[1:])) for y in years for lot in y.lots),
+        ),
+        "held_energy": table_of_records(HeldEnergy, plan.operations.held),
+        "daily_use": table_of_records(DailyUse, plan.operations.daily_use),
+        "operating_value": Table({"source": str, "cost_musd": float}, tuple(plan.operations.value_musd.items())),
+    }
+
+
+def schedule_files(plan: Plan) -> dict[str, bytes]:
+    """Hourly schedules as Parquet: the site per period and step, and every lot; no file without schedules."""
+    if not plan.schedules:
+        return {}
+    site, lots = [], []
+    for period, s in plan.schedules.items():
+        steps = len(s.load)
+        label, step = pa.array([period] * steps).dictionary_encode(), pa.array(range(steps), pa.int32())
+        flows = {
+            "load_mw": s.load, "import_mw": s.imported, "export_mw": s.exported,
+            "renewable_mw": s.renewable.sum(axis=0),
+            "generated_mw": s.generated.sum(axis=0), "curtailed_mw": s.curtailed, "charge_mw": s.charge.sum(axis=0),
+            "discharge_mw": s.discharge.sum(axis=0), "stored_mwh": s.stored.sum(axis=0),
+            "import_usd_per_mwh": s.price_usd_per_mwh,
+        }  # fmt: skip
+        site.append(pa.table({"period": label, "step": step, **flows}))
+        for j, name in enumerate(s.lots):
+            own = {"charge_mw": s.charge[j], "discharge_mw": s.discharge[j], "stored_mwh": s.stored[j]}
+            of = pa.array([name] * steps).dictionary_encode()
+            lots.append(pa.table({"period": label, "lot": of, "step": step, **own}))
+    return {
+        "schedule.parquet": _parquet_bytes(site),
+        **({"schedule_lots.parquet": _parquet_bytes(lots)} if lots else {}),
+    }
+
+
+def _parquet_bytes(tables: Sequence[pa.Table]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables([t.unify_dictionaries() for t in tables]), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def out_fault(folder: Path) -> Fault | None:
@@ -154,7 +224,7 @@ def write_plan(plan: Plan, problem: Problem, folder: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     # backslashreplace writes a lone surrogate as a JSON escape
     text = json_text(plan).encode("utf-8", "backslashreplace")
-    return write_tables(tables_of(plan, problem), folder, {"plan.json": text})
+    return write_tables(tables_of(plan, problem), folder, {**schedule_files(plan), "plan.json": text})
 
 
 def write_tables(

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import zip_longest
 
 from planner.answers import Baseline, Explanation, ProblemKind, Range
+from planner.checks import refuse_operations
 from planner.explain import alternatives, baselines, ranges
 from planner.explain.bridge import bridges
 from planner.explain.desk import Desk, OutOfTime, kind_for
@@ -114,6 +115,7 @@ def explain_plan(
     ValueError
         If an offer or a rule is named that the case does not have.
     """
+    refuse_operations(problem, "explanations")
     kind = problem_kind or kind_for(plan)
     gap = gap_frac
     if gap is None:

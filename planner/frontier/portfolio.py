@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from planner.checks import refuse_operations
 from planner.frontier.campus import Campus, Held, columns_of, prepared, unlimited, values_by_name
 from planner.frontier.engine import Engine
 from planner.frontier.front import Front, front_of
@@ -96,6 +97,7 @@ def trace_frontier(
     planner.solve.NoPlan
         Stopped before both ends were found.
     """
+    refuse_operations(problem, "a front")
     began = time.perf_counter()
     stop = Stop(problem.case.solver.time_limit_s if time_limit_s is None else time_limit_s)
     note("the cheapest plan")

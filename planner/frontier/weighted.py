@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner import pipeline
+from planner.checks import refuse_operations
 from planner.frontier.archive import Archive
 from planner.frontier.campus import prepared, unlimited
 from planner.frontier.engine import Engine
@@ -68,6 +69,7 @@ def plan(
         return pipeline.plan(
             problem, gap_frac=gap_frac, time_limit_s=time_limit_s, audit=audit, progress=progress, note=note
         )
+    refuse_operations(problem, "a weight of security")
     solver = problem.case.solver
     changes = {"gap_frac": gap_frac, "time_limit_s": time_limit_s}
     kept = solver.model_copy(update={k: v for k, v in changes.items() if v is not None})

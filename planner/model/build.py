@@ -9,7 +9,18 @@ from typing import Literal
 import pyomo.environ as pyo
 
 from planner.finance import counted_usd, discount, stream, with_tax
-from planner.model import credits, exposure, governance, purchase, reliability, site, sourcing, suppliers, supply
+from planner.model import (
+    credits,
+    exposure,
+    governance,
+    operations,
+    purchase,
+    reliability,
+    site,
+    sourcing,
+    suppliers,
+    supply,
+)
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
 from planner.model.row import RULES, RowFamily, linear
@@ -40,6 +51,10 @@ FAMILIES: tuple[RowFamily, ...] = (
     reliability.largest_group,
     reliability.outage,
     reliability.storage_mandate,
+    operations.held_within,
+    operations.brought_held,
+    operations.brought_by_power,
+    operations.cycled_within,
     *site.FAMILIES,
     exposure.exposure_limit,
     governance.largest_share,
@@ -85,7 +100,7 @@ def assemble(
     try:
         m = pyo.ConcreteModel(name=c.problem.case.case)
         m.outage_rows = list(dict.fromkeys(outage_rows))
-        for block in (purchase, supply, credits, suppliers, reliability, site, sourcing):
+        for block in (purchase, supply, credits, suppliers, reliability, operations, site, sourcing):
             block.declare(m, c)
         for member in FAMILIES:
             if not member.rule or member.rule in rules:
@@ -102,6 +117,7 @@ def cost_musd(m: pyo.ConcreteModel, c: Coefficients) -> object:
 
     sum_{o,p,t,q} unit_cost[o,p,t,q] in_state[o,p,t,q] + sum_s qualification[s] award[s]
         + sum_{z,j} barrier[z,j] zone_option[z,j] + sum_p delay[p] (target_mw[p] - served_mw[p])
+        + sum_p years[p] operating_musd[p] + sum_r renewable[r] added_mw[r]    (with operations)
         + sum_{g,p,q,layer,part,n} premium[g,p,layer,n] sourced_mwh[g,p,q,layer,part,n]
     """
     problem = c.problem
@@ -122,4 +138,5 @@ def cost_musd(m: pyo.ConcreteModel, c: Coefficients) -> object:
         per_mw = counted_usd(problem, with_tax(problem, {"delay": late_usd})) / USD_PER_MUSD
         terms.append((-per_mw, m.served_mw[period.label]))
         constant += per_mw * period.target_mw
+    terms += operations.cost_terms(m, c)
     return linear(terms, constant)

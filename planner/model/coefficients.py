@@ -190,6 +190,29 @@ class Coefficients:
         """Requirement curve at target load."""
         return outages.requirement(self.problem, {self.delays[o].first_step for o in self.offers_used})
 
+    def requirement_in(self, season: int) -> Requirement:
+        """Requirement of outages that start in a season of ``operations``; of any outage without that section."""
+        if self.problem.case.operating is None:
+            return self.requirement
+        if season not in self._requirements:
+            first_steps = {self.delays[o].first_step for o in self.offers_used}
+            self._requirements[season] = outages.requirement(self.problem, first_steps, season)
+        return self._requirements[season]
+
+    @cached_property
+    def edges(self) -> list[int]:
+        """Count vectors at the edges of the service profile: one step, then every step up to each edge."""
+        starts, counts = self.requirement.starts, self.requirement.counts
+        ends = [round(s.until_h / self.problem.dt_h) for s in self.problem.case.reliability.service]
+        last = [*starts[1:], max(ends)]
+        wanted = [[min(max(0, e - a), b - a) for a, b in zip(starts, last, strict=True)] for e in (1, *ends)]
+        found = [int(np.flatnonzero((counts == np.array(w)).all(axis=1))[0]) for w in wanted]
+        return sorted(set(found))
+
+    @cached_property
+    def _requirements(self) -> dict[int, Requirement]:
+        return {}
+
     @cached_property
     def required_mwh(self) -> float:
         """Requirement of the whole window at the final target: the base of every exposure measure."""
@@ -215,12 +238,20 @@ class Coefficients:
     @cached_property
     def faded_mwh(self) -> FloatArray:
         """Energy of one container of a pair at the end of each period, 0 when it does not count; (pairs, P)."""
+        return self._faded(None)
+
+    @cached_property
+    def worn_mwh(self) -> FloatArray:
+        """The same for a container that is also used every day, never more than of one that is not; (pairs, P)."""
+        return np.minimum(self._faded("daily"), self.faded_mwh)
+
+    def _faded(self, duty: str | None) -> FloatArray:
         problem = self.problem
         ends = np.array([p.end for p in problem.periods], dtype=float)
         energy = np.zeros((len(self.pairs), len(problem.periods)))
         for i, (o, p) in enumerate(self.pairs):
             ages = (ends - problem.periods[p].start) / MONTHS_PER_YEAR
-            soh = state_of_health(problem, problem.offers[o], np.maximum(ages, 0.0))
+            soh = state_of_health(problem, problem.offers[o], np.maximum(ages, 0.0), duty)
             energy[i] = np.where(self.alive[i], self.energy_mwh[o] * soh, 0.0)
         return energy
 
@@ -231,13 +262,14 @@ class Coefficients:
         hours = [self.requirement.steps_open_to(d.first_step) * dt - d.rest_h for d in self.delays]
         return np.asarray(np.maximum(0.0, np.array(hours, dtype=float)))
 
-    def delivered_mwh(self, period: int, count: int) -> FloatArray:
+    def delivered_mwh(self, period: int, count: int, worn: bool = False) -> FloatArray:
         """What one container of each pair delivers against one count vector, shape (pairs,)."""
+        energy = self.worn_mwh if worn else self.faded_mwh
         o = self.pair_offer
         reach = self.power_mw[o] * self.open_hours[o, count]
         return np.where(
             self.alive[:, period],
-            self.availability[o] * np.minimum(reach, self.faded_mwh[:, period]),
+            self.availability[o] * np.minimum(reach, energy[:, period]),
             0.0,
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyomo.environ as pyo
@@ -35,6 +35,8 @@ SWITCHED_ON = (
     " {offer: hithium-6250-tx, delivery: 2028-01, containers: 9},"
     " {offer: peak-nfpp-us, delivery: 2029-01, containers: 9}]}",
 )
+#: Switches the operating years on in the small case.
+OPERATING = "operations.enabled=true"
 #: A small case with the sourcing network on.
 NETWORK_CASE, NETWORK_ON = "defence-50mw", ("sourcing.mode=free",)
 _READABLE_TERMS = 6
@@ -85,16 +87,22 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `sourced_mwh[g,p,q,layer,part,n,r]` | at least 0 | MWh whose layer comes from a node in place of Chinese goods |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
+| `held_mwh[o,p,s]` | at least 0 | with `operations`: energy of an offer that is held back for outages in a season |
+| `brought_mwh[o,p,s,k]` | at least 0 | what an outage brings out of it at an edge of the service profile |
+| `cycled[o,p]` | at least 0 | containers of a delivery that age by daily use |
+| `operating_musd[p]` | million USD a year | cost of an operating year, bounded by cuts ([more](operations.md)) |
+| `added_mw[r]` | 0 to its most | PV or wind that is added |
 """
 
 
 def text() -> str:
     """Return the whole page, as it should stand in ``docs/formulation.md``."""
-    models = (
-        (_model("tiny"), "tiny"),
-        (_model(LARGE_CASE, *SWITCHED_ON), LARGE_CASE),
-        (_model(NETWORK_CASE, *NETWORK_ON), NETWORK_CASE),
-    )
+    models = {
+        "tiny": _model("tiny"),
+        LARGE_CASE: _model(LARGE_CASE, *SWITCHED_ON),
+        "tiny with operations": _model("tiny", OPERATING),
+        f"{NETWORK_CASE} with sourcing": _model(NETWORK_CASE, *NETWORK_ON),
+    }
     objective = inspect.cleandoc(cost_musd.__doc__ or "")
     sentence, _, formula = objective.partition("\n\n")
     parts = [_HEAD, f"## Objective\n\n{sentence}\n\n```text\n{textwrap.dedent(formula)}\n```\n"]
@@ -107,14 +115,14 @@ def _model(name: str, *overrides: str) -> pyo.ConcreteModel:
     return assemble(coefficients, seed_rows(coefficients))
 
 
-def _section(member: RowFamily, models: Sequence[tuple[pyo.ConcreteModel, str]]) -> str:
+def _section(member: RowFamily, models: Mapping[str, pyo.ConcreteModel]) -> str:
     """Heading, sentence, formula and one row of a family."""
     sentence, formula, *rest = inspect.cleandoc(member.formula).split("\n\n")
     rule = f"Rule `{member.rule}`: {RULES[member.rule]}." if member.rule else "Logic of the model; it cannot give."
     lines = [f"## {member.name}", "", _one_line(sentence), rule, "", "```text", textwrap.dedent(formula), "```"]
     for paragraph in rest:
         lines += ["", _one_line(paragraph)]
-    for model, where in models:
+    for where, model in models.items():
         row = _row(model, member.name)
         if row:
             return "\n".join([*lines, "", f"From `{where}`:", "", "```text", row, "```", ""])

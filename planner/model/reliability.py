@@ -17,12 +17,18 @@ from planner.units import SECONDS_PER_HOUR
 
 @dataclass(frozen=True)
 class RowKey:
-    """A reliability row: contingency index, period index, count vector (or bridge delay) index."""
+    """A reliability row: contingency index, period index, count vector (or bridge delay) index.
+
+    With operations also the season in which the outage starts, and the offers whose held-back energy is less than
+    their power would bring out, in order.
+    """
 
     contingency: int
     period: int
     count: int
     bridge: bool = False
+    season: int = 0
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,9 @@ class NumericRow:
     """A row per unit of its requirement.
 
     ``pair @ containers - served * served_mw - used * used[offer] - level @ lost_level
-    + idle * (1 - energised) >= 0``; ``lost_level`` is ``group_level`` where load is always on.
+    + idle * (1 - energised) + cycled @ cycled containers + held @ held_mwh of the season >= 0``; ``lost_level`` is
+    ``group_level`` where load is always on; ``cycled`` and ``held`` (per offer) are None without operations. At an
+    ``edge`` of the service profile ``held`` goes with ``brought_mwh`` instead.
     """
 
     pair: FloatArray
@@ -39,6 +47,9 @@ class NumericRow:
     offer: int | None
     level: FloatArray | None
     idle: float
+    cycled: FloatArray | None = None
+    held: FloatArray | None = None
+    edge: int | None = None
 
 
 def may_idle(c: Coefficients) -> frozenset[int]:
@@ -132,7 +143,7 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         need = c.requirement.peak_mw[key.period] * c.bridge_delays_h[key.count]
     else:
         delivered = c.delivered_mwh(key.period, key.count)
-        need = float(c.requirement.mwh[key.period, key.count])
+        need = float(c.requirement_in(key.season).mwh[key.period, key.count])
     scale = 1.0 / (share * need)
     used, level, idle = 0.0, None, 0.0
     if contingency.fire_offer is not None:
@@ -143,19 +154,37 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         )
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
+    cycled, held, edge = None, None, None
+    pair = scale * delivered * survivors(c, contingency)
+    if c.problem.case.operating is not None:
+        edge = None if key.bridge or key.count not in c.edges else c.edges.index(key.count)
+        stored = (o for o in c.offers_used if c.problem.offers[o].is_storage)
+        limited = frozenset(key.held if edge is None else stored)
+        by_power = ~np.isin(c.pair_offer, list(limited))
+        worn = delivered if key.bridge else c.delivered_mwh(key.period, key.count, worn=True)
+        cycled = scale * (worn - delivered) * survivors(c, contingency) * by_power
+        held = np.zeros(len(c.problem.offers))
+        for o in limited - contingency.offers:
+            held[o] = scale * c.availability[o]
+        pair = pair * by_power
     return NumericRow(
-        scale * delivered * survivors(c, contingency),
+        pair,
         1.0 / period.target_mw,
         scale * used,
         contingency.fire_offer,
         level,
         scale * idle if key.period in may_idle(c) else 0.0,
+        cycled,
+        held,
+        edge,
     )
 
 
 def all_rows(c: Coefficients) -> list[RowKey]:
     """Every outage and bridge row of the problem."""
     periods, counts = c.requirement.mwh.shape
+    if c.problem.case.operating is not None:
+        raise NotImplementedError("with operations outage rows are as many as choices of offers: use planner.plan")
     rows = [
         RowKey(q, p, k)
         for q in range(len(c.contingencies))
@@ -182,7 +211,7 @@ def seed_rows(c: Coefficients) -> list[RowKey]:
         RowKey(0, p, k)
         for p in range(len(c.problem.periods))
         for k in sorted({full, first})
-        if c.requirement.mwh[p, k] > 0
+        if c.requirement_in(0).mwh[p, k] > 0
     ]
 
 
@@ -213,17 +242,40 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
             terms += [(-loss, v) for loss, v in zip(row.level, lost, strict=True)]
         if row.idle:
             terms.append((-row.idle, m.energised[periods[key.period].label]))
+        terms += _operating_terms(m, c, key, row)
         m.outage[row_name(c, key)] = linear(terms) >= -row.idle
 
 
-def row_name(c: Coefficients, key: RowKey) -> tuple[str, str, str]:
+def _operating_terms(m: pyo.ConcreteModel, c: Coefficients, key: RowKey, row: NumericRow) -> list[tuple[float, object]]:
+    """Terms of worn containers and of held-back energy."""
+    if row.cycled is None or row.held is None:
+        return []
+    offers, periods = c.problem.offers, c.problem.periods
+    label = periods[key.period].label
+    worn = [
+        (float(a), m.cycled[offers[o].offer, periods[p].label])
+        for a, (o, p) in zip(row.cycled, c.pairs, strict=True)
+        if offers[o].is_storage and a != 0.0
+    ]
+    for o in np.flatnonzero(row.held):
+        part = (offers[o].offer, label, key.season)
+        if part in m.held_parts:
+            limit = m.held_mwh[part] if row.edge is None else m.brought_mwh[(*part, row.edge)]
+            worn.append((float(row.held[o]), limit))
+    return worn
+
+
+def row_name(c: Coefficients, key: RowKey) -> tuple[str, ...]:
     """(contingency, period, steps) of a row, in words."""
     steps = (
         f"bridge {c.bridge_delays_h[key.count] * SECONDS_PER_HOUR:g} s"
         if key.bridge
         else "+".join(str(k) for k in c.requirement.counts[key.count])
     )
-    return (c.contingencies[key.contingency].name, c.problem.periods[key.period].label, steps)
+    name = (c.contingencies[key.contingency].name, c.problem.periods[key.period].label, steps)
+    if c.problem.case.operating is None:
+        return name
+    return (*name, f"season {key.season}", "+".join(c.problem.offers[o].offer for o in key.held))
 
 
 @family("storage_mandate")
@@ -244,4 +296,13 @@ def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
             for i, (o, q) in enumerate(c.pairs)
             if offers[o].is_storage
         ]
+        if c.problem.case.operating is not None:
+            terms += [
+                (
+                    _ROW_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]) / reserve,
+                    m.cycled[offers[o].offer, periods[q].label],
+                )
+                for i, (o, q) in enumerate(c.pairs)
+                if offers[o].is_storage
+            ]
         m.storage_mandate[period.label] = linear([*terms, (-_ROW_SCALE * hours, m.served_mw[period.label])]) >= 0

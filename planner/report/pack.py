@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from planner.answers import CaseRegret, Explanation, Regret
 from planner.faults import Fault, InputError, shown
 from planner.results import Plan
 
+FloatArray = NDArray[np.float64]
 MAX_BYTES = 200_000_000
 #: Columns of ``provenance.parquet``.
 ROW_COLUMNS = ("table", "key", "values", "unit", "source", "date", "confidence", "note", "in_plan")
@@ -109,6 +113,8 @@ class Pack:
         Whether the folder holds a plan of its own, which ``planner explain`` needs.
     regret
         What a study found about the case of the plan, with the study's name and date; None without one.
+    schedule
+        Flows of the last operating year, one array per column of ``schedule.parquet``; empty without operations.
     """
 
     plan: Plan
@@ -119,6 +125,7 @@ class Pack:
     without_explanation: str = ""
     has_own_plan: bool = True
     regret: tuple[Regret, CaseRegret] | None = None
+    schedule: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def read_pack(folder: Path, study: Path | None = None) -> Pack:
@@ -143,10 +150,27 @@ def read_pack(folder: Path, study: Path | None = None) -> Pack:
     if study is not None and not (study / REGRET).is_file():
         faults.append(Fault(str(study), "", f"no {REGRET}", "a folder that planner study-report wrote to"))
     regret = _regret(study or folder, plan, faults)
+    schedule = _schedule(folder / "schedule.parquet", faults) if plan is not None and plan.operations else {}
     if faults or plan is None:
         raise InputError(faults)
     has_own_plan = (folder / "plan.json").exists()
-    return Pack(plan, rows, front, plans, explanation, without, has_own_plan, regret)
+    return Pack(plan, rows, front, plans, explanation, without, has_own_plan, regret, schedule)
+
+
+def _schedule(path: Path, faults: list[Fault]) -> dict[str, FloatArray]:
+    """Flows of the last period; a folder without the file is reported without pictures."""
+    if not path.exists():
+        return {}
+    try:
+        table = pq.read_table(path)
+        label = np.asarray(table.column("period").to_pylist())
+        names = [name for name in table.column_names if name not in ("period", "step")]
+        return {name: np.asarray(table.column(name), dtype=float)[label == label[-1]] for name in names}
+    except Exception as error:  # a broken file can fail in any way
+        faults.append(
+            Fault(path.name, "", f"a table that cannot be read ({type(error).__name__})", "a table as written")
+        )
+        return {}
 
 
 def _text(path: Path, name: str, faults: list[Fault]) -> str | None:

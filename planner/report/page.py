@@ -15,6 +15,7 @@ from planner.dossier import OutageCurve
 from planner.report import wording
 from planner.report.captions import captions, lost_words, public_words
 from planner.report.frontview import FrontView, cutoff_words, front_view
+from planner.report.operating import duration_svg, week_svg
 from planner.report.pack import ROW_COLUMNS, Pack
 from planner.report.questions import answers, explain_command
 from planner.report.sankey import sankey
@@ -85,6 +86,7 @@ def page_html(pack: Pack) -> str:
         rows=len(pack.rows),
         status=wording.STATUS[pack.plan.status],
         captions=captions(pack),
+        pictures=_pictures(pack),
         public_words=public_words(pack.plan),
         measure_words=wording.MEASURE,
         chain=sankey(pack.plan.sourced_layers),
@@ -95,6 +97,14 @@ def page_html(pack: Pack) -> str:
         script=Markup(script),
         data=Markup(_json(data)),
     )
+
+
+def _pictures(pack: Pack) -> dict[str, Markup]:
+    """Week and duration curve of the last operating year; empty without schedules."""
+    if not pack.schedule:
+        return {}
+    step_h = 8760.0 / len(pack.schedule["load_mw"]) * max(1, round(len(pack.schedule["load_mw"]) / 8760.0))
+    return {"week": Markup(week_svg(pack.schedule, step_h)), "duration": Markup(duration_svg(pack.schedule))}
 
 
 def _finalize(value: Any) -> Any:

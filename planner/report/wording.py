@@ -62,6 +62,8 @@ COST = {
     "residual_value": "Residual value",
     "tax_credit": "Tax credit",
     "delay": "Load that comes late",
+    "energy": "Operating years beside the load's own energy",
+    "renewables": "Added PV and wind",
     "expected_delay": "Expected delay",
     "delivery_damages": "Damages for late delivery",
     "service": "Long-term service",
@@ -74,6 +76,10 @@ COST = {
     "production_credit": "Production credit",
     "sourcing": "Sources outside China",
 }
+SOURCE = {
+    "shifting": "Shifting energy", "renewables": "PV and wind", "generators": "Generators", "curtailment": "Load shed",
+    "export": "Export", "demand_charge": "Demand charge",
+}  # fmt: skip
 CONTINGENCY = {
     "none": "Nothing lost",
     "supplier": "Loss of a supplier",

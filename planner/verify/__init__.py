@@ -10,6 +10,7 @@ from planner.verify.fleet import Fleet, build_fleet
 from planner.verify.governance import check_critical_path, check_shares
 from planner.verify.ledger import check_cost
 from planner.verify.lookup import Book
+from planner.verify.operations import check_operations
 from planner.verify.reliability import Outages, check_outages, check_ride_through
 from planner.verify.rules import check_mandate, check_purchase, check_retirements, check_served, note_oddities
 from planner.verify.sourced import check_sourcing, read_taken
@@ -88,6 +89,7 @@ def _check_all(fleet: Fleet, plan: Plan, tally: Tally, audit: bool, seed: int) -
     tally.guard("critical_path", check_critical_path, fleet, plan, tally)
     tally.guard("zone_option", check_zones, fleet, plan, tally)
     tally.guard("fire_strict", check_strict, fleet.problem, fleet, plan, tally)
+    tally.guard("balance", check_operations, fleet, plan, served, tally)
     tally.guard("cost", check_cost, fleet, plan, tally, taken)
     outages = tally.guard("reliability", Outages, fleet, served)
     replayed = 0

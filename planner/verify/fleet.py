@@ -36,6 +36,10 @@ class Fleet:
         Tier name by offer index, of the offers bought.
     placed
         Containers by (offer index, period index, zone name).
+    held
+        With operations: MWh held back by (offer index, period index), one value per season.
+    daily_use
+        With operations: containers in daily use by (offer, period).
     """
 
     problem: Problem
@@ -46,6 +50,8 @@ class Fleet:
     soh: NDArray[np.float64]
     tier: dict[int, str] = field(default_factory=dict)
     placed: dict[tuple[int, int, str], int] = field(default_factory=dict)
+    held: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    daily_use: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def bought(self) -> list[tuple[int, int]]:
@@ -147,11 +153,50 @@ def build_fleet(problem: Problem, plan: Plan, book: Book, tally: Tally) -> Fleet
         for q in np.flatnonzero(fleet.alive[o, p]):
             age = (problem.periods[q].end - problem.periods[p].start) / 12.0
             fleet.soh[o, p, q] = book.soh(problem.offers[o], age)
+    if problem.case.operating is not None:
+        tally.guard("daily_use", read_operations, fleet, plan, tally, offers, periods)
     for o in fleet.used:
         if problem.offers[o].is_storage and not book.knows_fade(problem.offers[o]):
             tally.note("fade", f"{problem.offers[o].offer}: no rows of its fade curve; taken as never fading")
     tally.guard("placements", read_placements, fleet, plan, tally, offers, periods)
     return fleet
+
+
+def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, int], periods: dict[str, int]) -> None:
+    """Wear the deliveries that are used every day, and note what is held back."""
+    tally.hold("daily_use", "held")
+    problem, book = fleet.problem, fleet.book
+    if plan.operations is None:
+        tally.fail("held", "the case has operations, the plan has none")
+        return
+    for use in plan.operations.daily_use:
+        o, p = offers.get(use.offer), periods.get(use.period)
+        if o is None or p is None or fleet.counts[o, p] == 0:
+            tally.fail("daily_use", f"daily use of {use.offer} in {use.period}: nothing was ordered there")
+            continue
+        count, worn = float(fleet.counts[o, p]), number(use.containers)
+        fleet.daily_use[use.offer, use.period] = worn
+        tally.at_most("daily_use", worn, count, f"containers of {use.offer} of {use.period} in daily use", count)
+        share = min(1.0, max(0.0, worn / count))
+        for q in np.flatnonzero(fleet.alive[o, p]):
+            age = (problem.periods[q].end - problem.periods[p].start) / 12.0
+            daily = min(book.soh(problem.offers[o], age, "daily"), fleet.soh[o, p, q])
+            fleet.soh[o, p, q] += share * (daily - fleet.soh[o, p, q])
+    seasons = len(plan.operations.seasons)
+    for row in plan.operations.held:
+        i, k = offers.get(row.offer), periods.get(row.period)
+        if i is None or k is None or not 0 <= row.season < seasons:
+            tally.fail("held", f"energy held back by {row.offer} in {row.period}: unknown offer, period or season")
+            continue
+        fleet.held.setdefault((i, k), np.zeros(seasons))[row.season] += number(row.energy_mwh)
+    full = book.case.reliability.reserve_frac
+    for (i, k), held in fleet.held.items():
+        usable = problem.offers[i].energy_usable_ac_mwh * full
+        room = float(
+            sum(fleet.counts[i, p] * fleet.soh[i, p, k] for p in np.flatnonzero(fleet.alive[i, :, k])) * usable
+        )
+        text = f"MWh held back by {problem.offers[i].offer} in {problem.periods[k].label}"
+        tally.at_most("held", float(held.max()), room, text, max(room, 1.0))
 
 
 def _check_figures(offer: Offer, period: Period, order: Order, count: int, tally: Tally) -> None:

@@ -14,6 +14,7 @@ from planner.verify.content import credit_rate, gross_rate, phase_of
 from planner.verify.fleet import Fleet, order_month
 from planner.verify.flow import Flow
 from planner.verify.lookup import Book
+from planner.verify.operations import operating_flows
 from planner.verify.sourced import Taken, flows_of
 from planner.verify.tally import Tally, number
 from planner.verify.terms import contract_flows, milestones, public_flows, public_money, seen_by, taxed
@@ -27,6 +28,15 @@ ITEMS = (
     "recapture", "depreciation", "income_tax", "production_credit", "sourcing",
 )  # fmt: skip
 CAPEX = ("equipment", "duty", "freight", "power_conversion", "balance_of_plant", "installation", "epc")
+
+
+#: Items of a case with ``operations``.
+OPERATING_ITEMS = ("energy", "renewables")
+
+
+def items_of(problem: Problem) -> tuple[str, ...]:
+    """Cost items of a problem."""
+    return ITEMS if problem.case.operating is None else (*ITEMS, *OPERATING_ITEMS)
 
 
 def build_usd(book: Book, offer: Offer, start: int, discount: float) -> dict[str, float]:
@@ -112,7 +122,11 @@ def container_flows(fleet: Fleet, o: int, p: int, credit: float, gross: float = 
     premium = book.cost("insurance_frac_per_yr", offer.chemistry, offer.origin) * book.hazard(offer) * capex
     flows += [Flow("operation", upkeep, start, leaves), Flow("insurance", premium, start, leaves)]
     if offer.is_storage:
-        drain = offer.self_discharge_frac_per_day * usable * 1000.0 / 24.0 / offer.round_trip_eff_frac
+        drain = (
+            0.0
+            if problem.case.operating is not None
+            else offer.self_discharge_frac_per_day * usable * 1000.0 / 24.0 / offer.round_trip_eff_frac
+        )
         mean = float(np.mean(problem.price_usd_per_mwh)) if len(problem.price_usd_per_mwh) else 0.0
         yearly = 8.76 * mean * (offer.auxiliary_kw_per_mwh * usable + drain)
         flows.append(Flow("standby_energy", yearly, start, leaves))
@@ -142,6 +156,8 @@ def build_ledger(fleet: Fleet, plan: Plan, taken: Sequence[Taken] = ()) -> list[
         usd = book.qualification.get(supplier, 0.0)
         flows.append(Flow("qualification", usd, problem.case.timeline.decision, None, supplier))
     flows += _site_flows(problem, book, plan)
+    if problem.case.operating is not None:
+        flows += taxed(operating_flows(problem, plan), problem.case.finance.tax_rate_frac)
     flows += flows_of(problem, taken)
     rate = problem.case.load.delay_usd_per_mw_yr
     for period in problem.periods:
@@ -166,7 +182,7 @@ def _site_flows(problem: Problem, book: Book, plan: Plan) -> list[Flow]:
 
 def cost_by_item(problem: Problem, flows: list[Flow]) -> dict[str, float]:
     """Present value of a ledger by item, in musd."""
-    out = dict.fromkeys(ITEMS, 0.0)
+    out = dict.fromkeys(items_of(problem), 0.0)
     decision, rate = problem.case.timeline.decision, problem.case.finance.discount_rate_frac
     for flow in flows:
         out[flow.item] += flow.present_usd(decision, rate) / 1e6
@@ -187,9 +203,10 @@ def check_cost(fleet: Fleet, plan: Plan, tally: Tally, taken: Sequence[Taken] = 
     total = sum(mine.values())
     size = max(abs(total), 1e-9)
     claimed: Mapping[str, Any] = plan.cost_breakdown_musd
-    for item in sorted(set(claimed) - set(ITEMS)):
+    items = items_of(fleet.problem)
+    for item in sorted(set(claimed) - set(items)):
         tally.fail("cost_items", f"unknown cost item {item!r}")
-    for item in ITEMS:
+    for item in items:
         # An item of nearly nothing is compared with the whole, not with itself.
         tally.same(
             "cost_items", claimed.get(item), mine[item], f"cost item {item} in musd", max(abs(mine[item]), 1e-6 * size)

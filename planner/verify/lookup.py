@@ -116,9 +116,9 @@ class Book:
         """Whether the fade table holds the offer's curve for the case's duty."""
         return (offer.fade_curve, self.case.reliability.duty) in self._fade
 
-    def soh(self, offer: Offer, age_yr: float) -> float:
+    def soh(self, offer: Offer, age_yr: float, duty: str | None = None) -> float:
         """State of health at an age; with a guaranteed warranty the contract's line where that is lower."""
-        health = self._expected_soh(offer, age_yr)
+        health = self._expected_soh(offer, age_yr, duty or self.case.reliability.duty)
         if self.case.reliability.warranty == "guaranteed":
             stated = offer.warranty_years > 0
             years = offer.warranty_years if stated else self.case.contract.warranty_years
@@ -126,9 +126,10 @@ class Book:
             health = min(health, max(0.0, 1.0 - age_yr * (1.0 - end) / years))
         return health
 
-    def _expected_soh(self, offer: Offer, age_yr: float) -> float:
+    def _expected_soh(self, offer: Offer, age_yr: float, duty: str) -> float:
         """Health by the fade curve, linear in age and then in temperature; 1 without a curve."""
-        curve = self._fade.get((offer.fade_curve, self.case.reliability.duty))
+        own = self._fade.get((offer.fade_curve, self.case.reliability.duty))
+        curve = self._fade.get((offer.fade_curve, duty)) or own
         if not curve:
             return 1.0
         temperatures = sorted(curve)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.problem import Problem
+from planner.seasons import YEAR_H, season_of_steps
 from planner.verify.fleet import Fleet
 
 FloatArray = NDArray[np.float64]
@@ -51,14 +52,23 @@ class Units:
     delta: FloatArray
 
 
+def season_starts(problem: Problem, season: int | None) -> IntArray:
+    """Steps of the load in which an outage of a season may start; all of them where the load is no whole year."""
+    steps = len(problem.load_pu)
+    operating, per_hour = problem.case.operating, round(1.0 / problem.dt_h)
+    if season is None or operating is None or steps % (YEAR_H * per_hour):
+        return np.arange(steps)
+    return np.flatnonzero(season_of_steps(operating.seasons, steps // per_hour, per_hour) == season)
+
+
 def start_of(delay_h: float, dt_h: float) -> tuple[int, float]:
     """First step served and hours missed in it, for a start delay."""
     first = math.floor(delay_h / dt_h + 1e-9)
     return first, max(0.0, delay_h - first * dt_h)
 
 
-def fleet_units(fleet: Fleet, q: int) -> Units:
-    """What stands in period ``q``."""
+def fleet_units(fleet: Fleet, q: int, season: int = 0) -> Units:
+    """What stands in period ``q``; with operations only the energy held back in a season counts."""
     book, offers = fleet.book, fleet.problem.offers
     pairs = [(o, p) for o, p in fleet.bought if fleet.alive[o, p, q]]
     reserve = book.case.reliability.reserve_frac
@@ -68,6 +78,8 @@ def fleet_units(fleet: Fleet, q: int) -> Units:
     power = np.array([offers[o].power_mw for o, _ in pairs], dtype=float)
     full = np.array([reserve if offers[o].is_storage else 1.0 for o, _ in pairs], dtype=float)
     energy = full * np.array([offers[o].energy_usable_ac_mwh * fleet.soh[o, p, q] for o, p in pairs], dtype=float)
+    if book.case.operating is not None:
+        energy = held_energy(fleet, q, season, index, count, energy)
     starts = [start_of(book.delay_h(offers[o]), fleet.problem.dt_h) for o, _ in pairs]
     return Units(
         offer=index,
@@ -83,6 +95,22 @@ def fleet_units(fleet: Fleet, q: int) -> Units:
     )
 
 
+def held_energy(fleet: Fleet, q: int, season: int, index: IntArray, count: IntArray, energy: FloatArray) -> FloatArray:
+    """Energy that each container holds back: the same in all of an offer, but for those that cannot hold as much."""
+    out = energy.copy()
+    for o in set(index.tolist()):
+        if not fleet.problem.offers[o].is_storage:
+            continue
+        mine = np.flatnonzero(index == o)
+        wanted = float(fleet.held.get((o, q), np.zeros(season + 1))[season])
+        levels = np.sort(np.append(energy[mine], 0.0))
+        # The common level is where the sum of min(energy, level) meets what is held back.
+        sums = np.array([float(count[mine] @ np.minimum(energy[mine], level)) for level in levels])
+        level = float(np.interp(min(wanted, sums[-1]), sums, levels))
+        out[mine] = np.minimum(energy[mine], level)
+    return out
+
+
 class Windows:
     """The outage windows of a case at a target load.
 
@@ -92,6 +120,8 @@ class Windows:
         The planning question.
     target_mw
         Load at which the net load is taken.
+    season
+        Only outages that start in this season of ``operations``; None for all.
 
     Attributes
     ----------
@@ -103,13 +133,14 @@ class Windows:
         Steps of the longest window.
     """
 
-    def __init__(self, problem: Problem, target_mw: float) -> None:
+    def __init__(self, problem: Problem, target_mw: float, season: int | None = None) -> None:
         case = problem.case
         self.dt_h = problem.dt_h
         net = np.asarray(problem.load_pu, dtype=float) * target_mw
         if case.pv.mw > 0:
             net = np.maximum(0.0, net - case.pv.mw * case.pv.derate_frac * np.asarray(problem.pv_cf, dtype=float))
         self.net_mw = net
+        self.begin = season_starts(problem, season)
         ends = [math.ceil(s.until_h / problem.dt_h - 1e-9) for s in case.reliability.service]
         self.steps = max(ends)
         share = [s.share_frac for s in case.reliability.service]
@@ -123,7 +154,7 @@ class Windows:
     @property
     def starts(self) -> int:
         """Number of start steps."""
-        return len(self.net_mw)
+        return len(self.begin)
 
     @property
     def peak_mw(self) -> float:
@@ -132,7 +163,7 @@ class Windows:
 
     def load_mwh(self, starts: IntArray, profile: int) -> FloatArray:
         """Energy to be served by step, shape (windows, steps); windows wrap round at the end."""
-        steps = (np.asarray(starts)[:, None] + np.arange(self.steps)[None, :]) % self.starts
+        steps = (self.begin[np.asarray(starts)][:, None] + np.arange(self.steps)[None, :]) % len(self.net_mw)
         return np.asarray(self.net_mw[steps] * self.profiles[profile][None, :] * self.dt_h)
 
 

@@ -58,6 +58,7 @@ class Row:
     scale: float
     margin: FloatArray
     need: FloatArray
+    season: int = 0
 
 
 def losses(fleet: Fleet) -> list[Loss]:
@@ -106,15 +107,18 @@ class Outages:
         self.losses = losses(fleet)
         offers = fleet.problem.offers
         self.classes = {start_of(fleet.book.delay_h(offers[o]), fleet.problem.dt_h)[0] for o in fleet.used}
-        self._curves: dict[float, Curve] = {}
+        self._curves: dict[tuple[float, int | None], Curve] = {}
         self.units = [fleet_units(fleet, q) for q in range(len(fleet.problem.periods))]
+        operating = fleet.problem.case.operating
+        self.seasons: list[int | None] = [None] if operating is None else list(range(len(operating.seasons)))
 
-    def curve(self, target: float) -> tuple[Curve, float]:
+    def curve(self, target: float, season: int | None = None) -> tuple[Curve, float]:
         """Requirement curve and the factor to its target: without PV one curve serves every target."""
         base = target if self.problem.case.pv.mw > 0 else self.problem.final_target_mw
-        if base not in self._curves:
-            self._curves[base] = Curve(Windows(self.problem, base), self.classes)
-        return self._curves[base], target / base if base > 0 else 0.0
+        key = (base, season)
+        if key not in self._curves:
+            self._curves[key] = Curve(Windows(self.problem, base, season), self.classes)
+        return self._curves[key], target / base if base > 0 else 0.0
 
     def required_mwh(self) -> float:
         """R(all steps) at the largest target."""
@@ -140,10 +144,14 @@ class Outages:
 
     def rows(self, q: int) -> Iterator[Row]:
         """Closed form of a period, contingency by contingency."""
-        period, units = self.problem.periods[q], self.units[q]
-        if period.target_mw <= 0 or self.scale(q) <= 0:
+        if self.problem.periods[q].target_mw <= 0 or self.scale(q) <= 0:
             return
-        curve, factor = self.curve(period.target_mw)
+        for season in self.seasons:
+            units = self.units[q] if season is None else fleet_units(self.fleet, q, season)
+            yield from self._season_rows(q, season, units)
+
+    def _season_rows(self, q: int, season: int | None, units: Units) -> Iterator[Row]:
+        curve, factor = self.curve(self.problem.periods[q].target_mw, season)
         each = curve.capacity(units.power, units.energy, units.first, units.delta)
         for loss in self.losses_in(q):
             keep = ~np.isin(units.offer, list(loss.offers))
@@ -152,7 +160,7 @@ class Outages:
                 have = have - self.group_mwh(loss.group, curve)
             scale = loss.phi * factor * self.scale(q)
             need = scale * curve.need_mwh
-            yield Row(q, loss, curve, units, keep, scale, have - need, need)
+            yield Row(q, loss, curve, units, keep, scale, have - need, need, season or 0)
 
     def group_mwh(self, group: tuple[int, float], curve: Curve) -> FloatArray:
         """What a burning fire group takes away: new containers, without availability."""

@@ -178,6 +178,8 @@ def dated_causes(problem: Problem) -> dict[str, dict[int, float]]:
     """Megawatts by date of every cause that the case dates."""
     causes = problem.case.site.energisation
     series = {n: getattr(causes, n) for n in ("grid", "transformers", "permits", "fire_approval")}
+    if problem.case.operating is not None:  # the grid limits every hour of the year instead
+        del series["grid"]
     return {n: s for n, s in series.items() if s is not None}
 
 

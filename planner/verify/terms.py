@@ -12,7 +12,7 @@ from planner.verify.lookup import Book, latest
 DEDUCTED = frozenset(
     (
         "fuel", "operation", "insurance", "standby_energy", "end_of_life", "residual_value", "delay", "service",
-        "finance_adder", "cancellation", "expected_delay", "delivery_damages",
+        "finance_adder", "cancellation", "expected_delay", "delivery_damages", "energy",
     )
 )  # fmt: skip
 PAID_BETWEEN = ("duty", "tax_credit", "grant", "recapture", "depreciation", "income_tax")

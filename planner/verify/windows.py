@@ -38,9 +38,9 @@ def survivors(row: Row) -> tuple[FloatArray, FloatArray]:
 
 def _distinct(rows: list[Row]) -> list[Row]:
     """One row per period and surviving fleet: the one with the largest requirement."""
-    best: dict[tuple[int, bytes, object], Row] = {}
+    best: dict[tuple[int, bytes, object, int], Row] = {}
     for row in rows:
-        key = (row.q, row.keep.tobytes(), row.loss.group)
+        key = (row.q, row.keep.tobytes(), row.loss.group, row.season)
         if key not in best or row.scale > best[key].scale:
             best[key] = row
     return list(best.values())

@@ -8,6 +8,7 @@ difference is then read in review.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyomo.environ as pyo
@@ -17,6 +18,7 @@ from pyomo.repn import generate_standard_repn
 from planner.catalogue import BanRow
 from planner.model.build import FAMILIES, build_model
 from planner.model.sourcing import FAMILIES as NETWORK
+from planner.operatingterms import Operations
 from planner.problem import Flag, Problem
 from tests.properties.networks import network, shares, sourced
 from tests.properties.questions import STAMP, question, ramp
@@ -52,6 +54,24 @@ def golden_problem() -> Problem:
     )  # fmt: skip
 
 
+def operating_problem() -> Problem:
+    """The same with operating years, one per half of the year held back differently."""
+    problem = golden_problem()
+    operations = Operations.model_validate(
+        {
+            "enabled": True, "price_years": None, "generators": True, "renewables": {}, "cycles_per_yr": 311.0,
+            "grid": {
+                "import_mw": None, "flexible_mw": {}, "flexible_off_h": 0.0, "export_mw": {}, "import_adder_usd_per_mwh": 0.0,
+                "export_fee_usd_per_mwh": 0.0, "demand_usd_per_mw_month": 0.0,
+            },
+            "curtailable": {"share_frac": 0.0, "usd_per_mwh": 0.0},
+            "carbon": {"usd_per_t": 0.0, "grid_t_per_mwh": 0.0, "generator_t_per_mwh": 0.0},
+            "seasons": [[1, 2, 3, 10, 11, 12], [4, 5, 6, 7, 8, 9]],
+        }
+    )  # fmt: skip
+    return replace(problem, case=problem.case.model_copy(update={"operations": operations}))
+
+
 def golden_network() -> Problem:
     """The same with a sourcing network whose proof a ban asks for, so that every row of the network is built."""
     both = {
@@ -68,6 +88,15 @@ def golden_network() -> Problem:
                  proof_layers="cathode;anode", proof_frac=0.05, **STAMP)  # fmt: skip
     flags = {"usc4865": Flag(status="disputed", since=None, reason="materials")}
     return of_case(offers(tables(problem, bans=(ban,)), "Alpha", flags=flags), "policy.disputed", "refuse")
+
+
+def models() -> list[pyo.ConcreteModel]:
+    """Every row of the plain problem; the first ones with operating years, and with a sourcing network."""
+    return [
+        build_model(golden_problem(), rows="all"),
+        build_model(operating_problem(), rows="seed"),
+        build_model(golden_network(), rows="seed"),
+    ]
 
 
 def text_of(row: pyo.Constraint) -> str:
@@ -89,11 +118,12 @@ def text_of(row: pyo.Constraint) -> str:
 
 def rendered() -> dict[str, str]:
     """Text by family: the row with the most terms, of every kind where there are kinds."""
-    plain, sourcing = build_model(golden_problem(), rows="all"), build_model(golden_network(), rows="seed")
+    plain, operating, sourcing = models()
     out = {}
     for family in FAMILIES:
-        model = sourcing if family in NETWORK else plain
-        component = model.component(family.name)
+        component = plain.component(family.name) or operating.component(family.name)
+        if family in NETWORK:
+            component = sourcing.component(family.name)
         rows = [] if component is None else list(component.values())
         picked = []
         for kind in KINDS.get(family.name, ("",)):
@@ -139,9 +169,8 @@ def test_family_has_a_formula(family: object) -> None:
 
 
 def test_no_constraint_stands_outside_the_families() -> None:
-    model = build_model(golden_problem(), rows="seed")
-    names = {c.parent_component().name for c in model.component_data_objects(pyo.Constraint)}
-    assert names == {f.name for f in FAMILIES} - {f.name for f in NETWORK}
+    names = {c.parent_component().name for m in models() for c in m.component_data_objects(pyo.Constraint)}
+    assert names == {f.name for f in FAMILIES}
 
 
 def test_without_the_network_nothing_of_it_is_built() -> None:

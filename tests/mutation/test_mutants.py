@@ -184,7 +184,7 @@ def losses_changed(change: Callable[[Any], Any]) -> Mutate:
 
 
 def no_fade(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(coefficients, "state_of_health", lambda problem, offer, ages: np.ones_like(ages))
+    patch.setattr(coefficients, "state_of_health", lambda problem, offer, ages, *_: np.ones_like(ages))
 
 
 def last_period_skipped(r: Any, c: Coefficients, key: Any) -> Any:

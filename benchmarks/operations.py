@@ -1,0 +1,146 @@
+# ruff: noqa: PLC0415
+"""One operating year against PyPSA with HiGHS: the same bus, stores, PV, gate and prices of both ERCOT years.
+
+Run ``python -m benchmarks.operations [--hours 8760] [--stores 3]`` with the extra ``benchmark`` installed. Both solve
+the year with given sizes; each run is a process of its own, so that memory is that of one solver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Power in MW, hours, round trip.
+STORES = ((300.0, 4.0, 0.86), (150.0, 8.0, 0.78), (80.0, 2.0, 0.91), (40.0, 24.0, 0.70), (20.0, 100.0, 0.43))
+SERVED_MW, GATE_MW, PV_MW = 1000.0, 1150.0, 600.0
+
+
+def series(year: int, hours: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Price, PV output and load per unit."""
+    profiles = ROOT / "data" / "profiles"
+    price = np.genfromtxt(profiles / f"ercot_day_ahead_prices_{year}.csv", delimiter=",", skip_header=1, usecols=2)
+    sun = np.genfromtxt(
+        profiles / "tmy3_pv_capacity_factor_and_temperature.csv", delimiter=",", skip_header=1, usecols=3
+    )
+    trace = np.genfromtxt(profiles / "datacentre_utilisation_hourly.csv", delimiter=",", skip_header=1, usecols=1)
+    load = 0.5 + 0.5 * np.resize(trace, 8760) / np.nanmax(trace)
+    return price[:hours], np.clip(sun, 0.0, None)[:hours], load[:hours]
+
+
+def ours(year: int, hours: int, stores: int) -> dict[str, float]:
+    from planner.operations.year import Clock, Site, Store, operate, yearly_cost_usd
+
+    price, sun, load = series(year, hours)
+    zero = np.zeros(hours, dtype=np.int64)
+
+    def solved(steps: int) -> tuple[float, float]:
+        clock = Clock(
+            1.0,
+            load[:steps],
+            price[:steps],
+            price[:steps],
+            np.ones(steps),
+            zero[:steps],
+            zero[:steps],
+            sun[None, :steps],
+        )
+        fleet = [
+            Store(f"s{j}", p, p * h, np.zeros(1), 1e4 * p * h, eff, 1.0)
+            for j, (p, h, eff) in enumerate(STORES[:stores])
+        ]
+        began = time.perf_counter()
+        d = operate(clock, Site(SERVED_MW, GATE_MW, 0.0, 0.0, np.array([PV_MW])), fleet, [], tolerance=1e-6)
+        took = time.perf_counter() - began
+        cost = yearly_cost_usd(clock, d, [])
+        return took, (cost["import"] + cost["unserved_mwh"] * clock.unserved_usd_per_mwh) * clock.years
+
+    solved(48)  # machine code is compiled once and kept
+    took, cost = solved(hours)
+    return {"seconds": took, "cost_usd": cost}
+
+
+def pypsas(year: int, hours: int, stores: int, method: str) -> dict[str, float]:
+    import pandas as pd
+    import pypsa
+
+    price, sun, load = series(year, hours)
+    began = time.perf_counter()
+    n = pypsa.Network()
+    n.set_snapshots(pd.RangeIndex(hours))
+    n.add("Bus", "campus")
+    n.add("Load", "load", bus="campus", p_set=pd.Series(load * SERVED_MW))
+    n.add("Generator", "grid", bus="campus", p_nom=GATE_MW, marginal_cost=pd.Series(price))
+    n.add("Generator", "pv", bus="campus", p_nom=PV_MW, p_max_pu=pd.Series(sun))
+    n.add("Generator", "missing", bus="campus", p_nom=2 * SERVED_MW, marginal_cost=20_000.0)
+    for j, (p, h, eff) in enumerate(STORES[:stores]):
+        n.add(
+            "StorageUnit", f"s{j}", bus="campus", p_nom=p, max_hours=h, efficiency_store=eff, efficiency_dispatch=1.0,
+            cyclic_state_of_charge=True,
+        )  # fmt: skip
+    options = {"solver": method, "output_flag": False}
+    if method == "ipm":
+        options["run_crossover"] = "off"
+    n.optimize(solver_name="highs", solver_options=options, include_objective_constant=False)
+    return {"seconds": time.perf_counter() - began, "cost_usd": float(n.objective)}
+
+
+def measured(*words: str, limit_s: float) -> dict[str, float] | None:
+    """Run one solver in a process of its own; None if it does not end in time."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.operations", *words], cwd=ROOT, capture_output=True, text=True,
+            timeout=limit_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if lines else None
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--hours", type=int, default=8760)
+    words.add_argument("--stores", type=int, default=3)
+    words.add_argument("--limit", type=float, default=900.0)
+    words.add_argument("--run", choices=["ours", "ipm", "simplex", "hipo"])
+    words.add_argument("--year", type=int)
+    asked = words.parse_args()
+    if asked.run:
+        found = (
+            ours(asked.year, asked.hours, asked.stores)
+            if asked.run == "ours"
+            else pypsas(asked.year, asked.hours, asked.stores, asked.run)
+        )
+        found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(found))
+        return
+    for year in (2021, 2022):
+        size = ("--hours", str(asked.hours), "--stores", str(asked.stores), "--year", str(year))
+        mine = measured("--run", "ours", *size, limit_s=asked.limit)
+        print(year, "ours", mine, flush=True)
+        for method in ("simplex", "ipm", "hipo"):
+            other = measured("--run", method, *size, limit_s=asked.limit)
+            if other is None or mine is None:
+                print(year, f"PyPSA {method}: no answer in {asked.limit:g} s")
+                continue
+            ratios = {key: mine[key] / other[key] for key in other}
+            print(
+                year,
+                f"PyPSA {method}",
+                other,
+                "ours over PyPSA",
+                {k: round(v, 5) for k, v in ratios.items()},
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

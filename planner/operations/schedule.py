@@ -1,0 +1,289 @@
+"""A year that can really be run: the operated year followed step by step, with whole containers.
+
+Containers of one delivery are alike. Lots are deliveries of one offer with nearly the same swing (usable energy above
+what is held back): a lot runs its containers in proportion to their swing, so the one with most swing sets its power.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.model.coefficients import Coefficients
+from planner.operations.campus import Campus, Fleet
+from planner.operations.interior import compiled
+from planner.operations.year import (
+    Clock,
+    Dispatch,
+    FloatArray,
+    Generator,
+    Site,
+    Store,
+    operate,
+    yearly_cost_usd,
+)  # fmt: skip
+
+#: Deliveries of an offer whose swing per container differs by less than this run as one lot.
+_ALIKE = 0.03
+#: Share of yearly budgets that the solver may not use, so that its accuracy costs nothing.
+_SPARE = 1e-5
+#: Flows below this share of the power are rounding.
+_ROUNDING = 1e-7
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Deliveries of one offer that run together; ``store`` is what they can do."""
+
+    offer: int
+    deliveries: tuple[int, ...]
+    store: Store
+
+
+@dataclass(frozen=True)
+class YearPlan:
+    """The schedule of one planning year, and what it costs, in USD a year beside the load's own energy bill."""
+
+    period: int
+    lots: tuple[Lot, ...]
+    generators: tuple[tuple[int, Generator], ...]
+    site: Site
+    dispatch: Dispatch
+    cost_usd: dict[str, float]
+    stack_usd: dict[str, float]
+
+    @property
+    def total_usd(self) -> float:
+        """Cost of the year without the load's own energy at the hourly price."""
+        return sum(self.stack_usd.values())
+
+
+def held_each(energy: FloatArray, count: FloatArray, held_mwh: float) -> FloatArray:
+    """Energy that each container of an offer holds back: as even as its own energy allows, shape of ``energy``."""
+    if held_mwh <= 0.0 or not len(energy):
+        return np.zeros_like(energy)
+    order = np.argsort(energy)
+    left, containers = held_mwh, float(count.sum())
+    out = np.zeros_like(energy)
+    for i in order:
+        share = min(float(energy[i]), left / max(containers, 1e-12))
+        out[i] = share
+        left -= share * count[i]
+        containers -= count[i]
+    return out
+
+
+def lots_of(campus: Campus, p: int, fleet: Fleet) -> list[Lot]:
+    """Lots that stand in a period, those without power or swing too."""
+    c: Coefficients = campus.c
+    lots = []
+    for o in campus.stores:
+        mine = [int(i) for i in np.flatnonzero((c.pair_offer == o) & c.alive[:, p] & (fleet.containers > 0.5))]
+        if not mine:
+            continue
+        n, y = fleet.containers[mine], fleet.cycled[mine]
+        energy = ((n - y) * c.faded_mwh[mine, p] + y * c.worn_mwh[mine, p]) / n
+        held = np.array([held_each(energy, n, float(h)) for h in fleet.held_mwh[o, p]]).T
+        swing = energy - held.max(axis=1)
+        for part in _alike(swing):
+            lots.append(_lot(campus, p, o, [mine[k] for k in part], n[part], y[part], energy[part], held[part]))
+    return lots
+
+
+def _alike(swing: FloatArray) -> list[list[int]]:
+    """Indices grouped so that the swing within a group differs little."""
+    groups: list[list[int]] = []
+    for k in np.argsort(-swing):
+        if groups and swing[k] >= (1.0 - _ALIKE) * swing[groups[-1][0]]:
+            groups[-1].append(int(k))
+        else:
+            groups.append([int(k)])
+    return groups
+
+
+def _lot(
+    campus: Campus, p: int, o: int, mine: list[int], n: FloatArray, y: FloatArray, energy: FloatArray, held: FloatArray
+) -> Lot:
+    c, offer, up = campus.c, campus.c.problem.offers[o], campus.up_frac[o]
+    swing = energy[:, None] - held
+    most = swing.max(axis=0)
+    even = np.where(most > 0, (n @ swing) / np.maximum(most, 1e-12), 0.0)
+    power = up * offer.power_mw * float(even.min()) if len(mine) > 1 else up * offer.power_mw * float(n.sum())
+    budget = up * campus.operations.cycles_per_yr * float(y @ c.worn_mwh[mine, p])
+    name = f"{offer.offer} of {'+'.join(c.problem.periods[c.pairs[i][1]].label for i in sorted(mine))}"
+    store = Store(
+        name, power, up * float(n @ energy), up * (n @ held), budget, offer.round_trip_eff_frac, campus.keep_frac(o)
+    )
+    return Lot(o, tuple(sorted(mine)), store)
+
+
+def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> YearPlan:
+    """Schedule of a period for whole containers; load that cannot be served stays in ``cost_usd["unserved_mwh"]``."""
+    clock, site = campus.clock, campus.site(p, fleet)
+    lots = lots_of(campus, p, fleet)
+    generators = campus.running_generators(p, fleet)
+    least = 1e-6 * max(1.0, site.served_mw)
+    room = [lot.store.energy_mwh - float(lot.store.floor_mwh.max()) for lot in lots]
+    runs = [
+        lot.store.power_mw > least and swing > least and lot.store.throughput_mwh > least
+        for lot, swing in zip(lots, room, strict=True)
+    ]
+    working = [lot.store for lot, on in zip(lots, runs, strict=True) if on]
+    spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in generators]
+    guide = operate(clock, site, [_spared(s) for s in working], spared, tolerance=tolerance)
+    charge, discharge = np.zeros((len(lots), clock.steps)), np.zeros((len(lots), clock.steps))
+    charge[runs], discharge[runs] = guide.charge, guide.discharge
+    d = follow(clock, site, [lot.store for lot in lots], charge, discharge, guide, [g for _, g in generators])
+    cost = yearly_cost_usd(clock, d, [g for _, g in generators])
+    return YearPlan(p, tuple(lots), tuple(generators), site, d, cost, value_stack_usd(clock, d, generators))
+
+
+def _spared(s: Store) -> Store:
+    return Store(
+        s.name, s.power_mw, s.energy_mwh, s.floor_mwh, s.throughput_mwh * (1 - _SPARE), s.efficiency_frac, s.keep_frac
+    )
+
+
+def follow(
+    clock: Clock, site: Site, stores: list[Store], charge: FloatArray, discharge: FloatArray, guide: Dispatch,
+    generators: list[Generator],
+) -> Dispatch:  # fmt: skip
+    """Follow a guide so that every step holds exactly: no store charges and discharges at once, none leaves its range.
+
+    The gate and the renewables settle what is left, within the monthly peaks of the guide.
+    """
+    steps, count = clock.steps, len(stores)
+    floor = np.array([s.floor_mwh[clock.floor_season] for s in stores]).reshape(count, steps)
+    floor[:, -1] = [s.energy_mwh for s in stores]
+    numbers = np.array(
+        [(s.power_mw, s.energy_mwh, s.efficiency_frac, s.keep_frac, s.throughput_mwh * clock.years) for s in stores]
+    ).reshape(count, 5)
+    generated = np.clip(guide.generated, 0.0, np.array([g.power_mw for g in generators]).reshape(-1, 1))
+    generated[generated < _ROUNDING * max(site.served_mw, 1.0)] = 0.0
+    peaks = np.full(int(clock.month.max()) + 1, np.inf)
+    if clock.demand_usd_per_mw_month > 0:
+        peaks[:] = 0.0
+        np.maximum.at(peaks, clock.month, guide.imported)
+    gate = site.firm_import_mw + site.flexible_import_mw * clock.open_frac
+    load = clock.load_pu * site.served_mw
+    shed = np.clip(guide.curtailed, 0.0, clock.curtailable_frac * load)
+    shed[shed < _ROUNDING * max(site.served_mw, 1.0)] = 0.0
+    available = site.renewable_mw[:, None] * clock.renewable_cf
+    c, d, soc = np.array(charge), np.array(discharge), np.zeros((count, steps))
+    flows = np.zeros((4, steps))
+    _follow(
+        load - generated.sum(axis=0) - shed, available.sum(axis=0), gate, peaks[clock.month], site.export_mw,
+        clock.import_usd_per_mwh, clock.export_usd_per_mwh, clock.curtailable_frac * load - shed, clock.dt_h,
+        numbers, floor, c, d, soc, flows,
+    )  # fmt: skip
+    share = np.where(available.sum(axis=0) > 0, flows[2] / np.maximum(available.sum(axis=0), 1e-12), 0.0)
+    unserved, more = flows[3], np.minimum(flows[3], np.maximum(0.0, clock.curtailable_frac * load - shed))
+    return Dispatch(
+        flows[0], flows[1], available * share, generated, shed + more, unserved - more, c, d, soc, steps=guide.steps
+    )
+
+
+@compiled
+def _follow(  # noqa: PLR0912, PLR0915
+    need: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float, price: FloatArray,
+    earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray,
+    c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,
+) -> None:  # fmt: skip
+    """See ``follow``; flows: import, export, renewables used, missing."""
+    count, steps = c.shape
+    level, left = np.empty(count), np.empty(count)
+    for j in range(count):
+        level[j] = floor[j, steps - 1]
+        left[j] = numbers[j, 4]
+    for t in range(steps):
+        net = need[t]
+        for j in range(count):
+            power, energy, efficiency, keep = numbers[j, 0], numbers[j, 1], numbers[j, 2], numbers[j, 3]
+            change = efficiency * c[j, t] - d[j, t]
+            c[j, t] = d[j, t] = 0.0
+            if abs(change) < 1e-7 * power:
+                change = 0.0
+            kept = keep * level[j]
+            low, high = (floor[j, t] - kept) / dt, (energy - kept) / dt
+            change = min(max(change, low), high)
+            if change > 0.0:
+                c[j, t] = min(change / efficiency, power)
+            else:
+                d[j, t] = min(-change, power, left[j] / dt)
+            net += c[j, t] - d[j, t]
+        most = min(gate[t], peak[t])
+        # Too little: charge less, then discharge more, then pass the peak.
+        short = net - most - free[t]
+        for j in range(count):
+            if short > 0.0 and c[j, t] > 0.0:
+                low = max(0.0, (floor[j, t] - numbers[j, 3] * level[j]) / dt / numbers[j, 2])
+                less = min(short, max(0.0, c[j, t] - low))
+                c[j, t] -= less
+                short -= less
+                net -= less
+        for j in range(count):
+            if short > 0.0 and c[j, t] == 0.0:
+                spare = (numbers[j, 3] * level[j] - floor[j, t]) / dt - d[j, t]
+                more = min(short, max(0.0, spare), numbers[j, 0] - d[j, t], left[j] / dt - d[j, t])
+                if more > 0.0:
+                    d[j, t] += more
+                    short -= more
+                    net -= more
+        # Too much: discharge less.
+        over = -net - export
+        for j in range(count):
+            if over > 0.0 and d[j, t] > 0.0:
+                low = max(0.0, (numbers[j, 3] * level[j] - numbers[j, 1]) / dt)
+                less = min(over, max(0.0, d[j, t] - low))
+                d[j, t] -= less
+                over -= less
+                net += less
+        for j in range(count):
+            level[j] = numbers[j, 3] * level[j] + dt * (numbers[j, 2] * c[j, t] - d[j, t])
+            soc[j, t] = level[j]
+            left[j] = max(0.0, left[j] - dt * d[j, t])
+        if net < 0.0:
+            flows[1, t] = min(-net, export)
+            net = 0.0
+        elif price[t] < 0.0:
+            flows[0, t] = min(net, most)
+            net -= flows[0, t]
+        used = min(net, free[t])
+        net -= used
+        flows[2, t] = used
+        more = min(net, gate[t] - flows[0, t])
+        flows[0, t] += more
+        net -= more
+        flows[3, t] = net
+        # What is left of the sun is sold where it earns something.
+        if earned[t] > 0.0 and flows[0, t] == 0.0:
+            extra = min(free[t] - used, export - flows[1, t])
+            flows[2, t] += extra
+            flows[1, t] += extra
+
+
+def value_stack_usd(
+    clock: Clock, d: Dispatch, generators: list[tuple[int, Generator]] | tuple[tuple[int, Generator], ...]
+) -> dict[str, float]:
+    """Where a year costs or earns more than buying the load's energy at the hourly price, in USD a year (cost > 0).
+
+    The parts add up to the whole: what a source gives is valued at the price of the import that it saves.
+    """
+    price, per_year = clock.import_usd_per_mwh, clock.dt_h / clock.years
+    peaks = np.zeros(int(clock.month.max()) + 1)
+    np.maximum.at(peaks, clock.month, d.imported)
+    own = sum(float(mw @ (g.usd_per_mwh - price)) for mw, (_, g) in zip(d.generated, generators, strict=True))
+    return {
+        "shifting": -float((d.discharge - d.charge).sum(axis=0) @ price) * per_year,
+        "renewables": -float(d.renewable.sum(axis=0) @ price) * per_year,
+        "generators": own * per_year,
+        "curtailment": float(d.curtailed @ (clock.curtailed_usd_per_mwh - price)) * per_year,
+        "export": float(d.exported @ (price - clock.export_usd_per_mwh)) * per_year,
+        "demand_charge": clock.demand_usd_per_mw_month * float(peaks.sum()) / clock.years,
+    }
+
+
+def years_musd(campus: Campus, plans: list[YearPlan]) -> float:
+    """Present value of all years in million USD."""
+    return float(sum(campus.weight_musd[plan.period] * plan.total_usd for plan in plans))

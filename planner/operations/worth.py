@@ -1,0 +1,202 @@
+"""What one more MW or MWh of a store is worth against given energy values, exactly and in a millisecond.
+
+For energy values ``node_t`` the best year of one store has the dual
+
+    min over m:  P sum_t dt max(0, node_t - wear - m_t, eff m_t - node_t)  +  E sum_t max(0, keep m_{t+1} - m_t)
+
+``m_t`` being the value of a stored MWh. Every ``m`` gives a valid bound, so nothing rests on the accuracy of the
+search. At the turn of the year the store is full, so the last change counts with its sign. The minimum is a chain: the
+cost so far, as a function of the last ``m``, is convex and piecewise linear, and passing on to the next step clips its
+slope between 0 and E (as in the fused lasso: Johnson 2013, doi:10.1080/10618600.2012.681238). A four-hour store keeps a
+dozen corners alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.operations.interior import compiled
+from planner.operations.year import Clock
+
+FloatArray = NDArray[np.float64]
+#: Shares of its energy, and multiples of the wear that suits daily use, for which a store is valued.
+_SWINGS = (0.02, 0.25, 0.6, 1.0)
+_WEARS = (0.0, 0.7, 1.3, 3.0)
+#: Ways of use that ``worths`` gives.
+WAYS = 2 + len(_SWINGS) * (len(_WEARS) + 1)
+#: Tries for the value of wear that suits a yearly budget best.
+_WEAR_TRIES = 14
+_CORNERS = 8192
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Values of a store per year: of a MW, of a MWh, of a MWh that is held back in each season, of a MWh of budget.
+
+    A year in which energy is worth ``node`` cannot earn more than
+    ``power * P + energy * E - held @ H + wear * budget``.
+    """
+
+    power: float
+    energy: float
+    held: FloatArray
+    wear: float
+
+
+@compiled
+def _corner(place: FloatArray, jump: FloatArray, count: int, at: float, size: float) -> int:
+    """Insert a corner into the sorted ones."""
+    if count >= len(place):
+        return count
+    i = count
+    while i > 0 and place[i - 1] > at:
+        place[i], jump[i] = place[i - 1], jump[i - 1]
+        i -= 1
+    place[i], jump[i] = at, size
+    return count + 1
+
+
+@compiled
+def stored_value(  # noqa: PLR0912
+    node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float
+) -> FloatArray:
+    """The chain of values of a stored MWh for one MW and ``hours`` MWh, full at both ends."""
+    n = len(node)
+    low, high, value = np.empty(n), np.empty(n), np.empty(n)
+    place, jump = np.empty(_CORNERS), np.empty(_CORNERS)
+    count, first = 0, 0
+    spread, shrink = 1.0, 1.0  # true place = place * spread, true jump = jump * shrink
+    left = keep * hours  # slope far to the left: the store comes full into the first step
+    for t in range(n):
+        sell, buy = node[t] - wear, node[t] / efficiency
+        left -= dt
+        if sell <= buy:
+            count = _corner(place, jump, count, sell / spread, dt / shrink)
+            count = _corner(place, jump, count, buy / spread, efficiency * dt / shrink)
+        else:
+            cross = (sell + node[t]) / (1.0 + efficiency)
+            count = _corner(place, jump, count, cross / spread, (1.0 + efficiency) * dt / shrink)
+        # Clip the slope from the left at 0 ...
+        first = 0
+        low[t] = -1e300
+        if left < 0.0:
+            while first < count and left + jump[first] * shrink < 0.0:
+                left += jump[first] * shrink
+                first += 1
+            if first < count:
+                low[t] = place[first] * spread
+                jump[first] = (left + jump[first] * shrink) / shrink
+            else:
+                low[t] = place[count - 1] * spread
+            left = 0.0
+        # ... and from the right at the energy.
+        total = left
+        for i in range(first, count):
+            total += jump[i] * shrink
+        last = count - 1
+        while last > first and total - jump[last] * shrink > hours:
+            total -= jump[last] * shrink
+            last -= 1
+        high[t] = place[last] * spread if total > hours else 1e300
+        if total > hours:
+            jump[last] = (jump[last] * shrink - (total - hours)) / shrink
+        count = last - first + 1
+        if first > 0:
+            for i in range(count):
+                place[i], jump[i] = place[first + i], jump[first + i]
+        end = place[count - 1] * spread if count > 0 else low[t]
+        left *= keep
+        spread /= keep
+        shrink *= keep
+    value[n - 1] = min(high[n - 1], end)  # and must leave the last step full
+    for t in range(n - 2, -1, -1):
+        value[t] = min(max(keep * value[t + 1], low[t]), high[t])
+    return value
+
+
+def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, efficiency: float, keep: float) -> Worth:
+    """Values that any chain ``stored`` proves, shape (T,)."""
+    per_year = 1.0 / clock.years
+    gain = np.maximum(0.0, np.maximum(node - wear - stored, efficiency * stored - node))
+    change = keep * np.roll(stored, -1) - stored
+    turn, change[-1] = float(change[-1]), 0.0
+    held = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
+    return Worth(
+        float(gain.sum()) * clock.dt_h * per_year,
+        (float(np.maximum(0.0, change).sum()) + turn) * per_year,
+        np.asarray(held * per_year, dtype=float),
+        wear,
+    )
+
+
+def worths(
+    clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float,
+    use: tuple[float, float] | None = None,
+) -> tuple[Worth, ...]:  # fmt: skip
+    """Values of a store of ``hours`` MWh per MW for every way of using it: all or part of its energy, often or seldom.
+
+    ``use`` adds the share of its energy and the value of wear that a year really had. Each way holds for every size,
+    held-back energy and budget, so whoever uses them may take the one that says least.
+    """
+    full = best_worth(clock, node, hours, efficiency, keep, cycles)
+    wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)
+    never = float(node.max() - node.min()) + 1.0
+    found = [full]
+    ways = [(share, dear) for share in _SWINGS for dear in (*(factor * wear for factor in _WEARS), never)]
+    for share, dear in [*ways, use or (0.8, full.wear)]:
+        chain = stored_value(node, dear, share * hours, efficiency, keep, clock.dt_h)
+        found.append(worth(clock, node, chain, dear, efficiency, keep))
+    return tuple(found)
+
+
+def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float) -> Worth:
+    """Values that say least for a store of ``hours`` MWh per MW which may discharge ``cycles`` times a year.
+
+    Parameters
+    ----------
+    clock, node
+        The year and the value of energy in each step, USD per MWh.
+    hours, efficiency, keep
+        Of the store: MWh per MW, round trip, what a step leaves of a stored MWh.
+    cycles
+        Yearly discharge over energy; infinite where wear does not count.
+    """
+
+    def at(wear: float) -> tuple[float, Worth]:
+        chain = stored_value(node, wear, hours, efficiency, keep, clock.dt_h)
+        found = worth(clock, node, chain, wear, efficiency, keep)
+        budget = wear * cycles * hours if wear > 0 else 0.0
+        return found.power + hours * found.energy + budget, found
+
+    best = at(0.0)
+    if not np.isfinite(cycles) or best[0] <= 0.0:
+        return best[1]
+    usual, most = float(np.quantile(node, 0.98) - np.quantile(node, 0.02)) + 1.0, float(node.max() - node.min()) + 1.0
+    best = _least(at, best, usual)
+    while best[1].wear > 0.9 * usual and usual < most:
+        usual = min(most, 4.0 * usual)
+        best = _least(at, best, usual)
+    return best[1]
+
+
+def _least(at: Callable[[float], tuple[float, Worth]], best: tuple[float, Worth], high: float) -> tuple[float, Worth]:
+    """Golden section for the value of wear that says least, between 0 and ``high``."""
+    low = 0.0
+    ratio = 0.5 * (5**0.5 - 1)
+    a, b = high - ratio * (high - low), low + ratio * (high - low)
+    at_a, at_b = at(a), at(b)
+    for _ in range(_WEAR_TRIES):
+        best = min(best, at_a, at_b, key=lambda pair: pair[0])
+        if at_a[0] <= at_b[0]:
+            high, b, at_b = b, a, at_a
+            a = high - ratio * (high - low)
+            at_a = at(a)
+        else:
+            low, a, at_a = a, b, at_b
+            b = low + ratio * (high - low)
+            at_b = at(b)
+    return min(best, at_a, at_b, key=lambda pair: pair[0])

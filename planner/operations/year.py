@@ -1,0 +1,380 @@
+"""One operating year as a linear program in the order of time.
+
+The year starts and ends with every store full, so years follow each other and no reserve is a gift. In
+step t (``dt_h`` hours; powers in MW, stores in MWh)
+
+    import - export + sum renewables + sum generators + sum_j (discharge_j - charge_j) + curtailed + unserved = load
+    soc_j[t] = keep_j soc_j[t-1] + dt (eff_j charge_j - discharge_j),   charge_j + discharge_j <= power_j
+
+Energy of a store is counted as what it can still deliver on the AC side, so the whole round-trip
+loss falls on charging and a floor of the store is energy that an outage can use. One bound on the
+sum of charge and discharge is the convex hull of "one of them is zero".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from planner.operations import interior
+from planner.units import HOURS_PER_YEAR
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+#: Boxes narrower than this share of the load count as this wide inside the solver.
+_NARROW = 1e-8
+_COST_SCALE = 50.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What every planning year shares, step by step; arrays of shape (T,) unless said.
+
+    Attributes
+    ----------
+    dt_h
+        Length of a step.
+    load_pu, import_usd_per_mwh, export_usd_per_mwh
+        Load per unit of the served peak; what a MWh costs at the gate, and what it earns there.
+    open_frac
+        Share of the flexible import that is not called off.
+    season, month
+        Season of the reserve and billing month (counted through all years) of each step.
+    renewable_cf
+        Output per unit of capacity, shape (R, T).
+    demand_usd_per_mw_month, curtailable_frac, curtailed_usd_per_mwh, unserved_usd_per_mwh
+        Charge on the monthly peak of imports; share of load that may be shed and its price; price of any other.
+    """
+
+    dt_h: float
+    load_pu: FloatArray
+    import_usd_per_mwh: FloatArray
+    export_usd_per_mwh: FloatArray
+    open_frac: FloatArray
+    season: IntArray
+    month: IntArray
+    renewable_cf: FloatArray
+    demand_usd_per_mw_month: float = 0.0
+    curtailable_frac: float = 0.0
+    curtailed_usd_per_mwh: float = 0.0
+    unserved_usd_per_mwh: float = 20_000.0
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.load_pu)
+
+    @property
+    def years(self) -> float:
+        """Years that the steps span."""
+        return self.steps * self.dt_h / HOURS_PER_YEAR
+
+    @property
+    def seasons(self) -> int:
+        """Number of reserve seasons."""
+        return int(self.season.max()) + 1
+
+    @property
+    def floor_season(self) -> IntArray:
+        """Season whose reserve must be there at the end of each step: that of the step after it."""
+        return np.roll(self.season, -1)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A fleet of one kind: power and energy that are there, the floor of each season, the yearly discharge allowed."""
+
+    name: str
+    power_mw: float
+    energy_mwh: float
+    floor_mwh: FloatArray
+    throughput_mwh: float
+    efficiency_frac: float
+    keep_frac: float
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Generators of one kind, their running cost and the hours they may run in a year."""
+
+    name: str
+    power_mw: float
+    usd_per_mwh: float
+    hours: float
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the campus is in a planning year, in MW; ``renewable_mw`` has shape (R,)."""
+
+    served_mw: float
+    firm_import_mw: float
+    flexible_import_mw: float
+    export_mw: float
+    renewable_mw: FloatArray
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """A year as operated, MW per step (stores: MWh at the end of each step), and the multipliers behind it.
+
+    ``node_usd_per_mwh`` is the value of energy on the campus, ``peak_usd_per_mwh`` what the monthly peak adds to
+    an imported MWh, ``wear_usd_per_mwh`` what the yearly budget adds to a discharged one, ``store_usd_per_mwh`` the
+    value of a stored MWh. Leading dimension of the two-dimensional ones: stores, generators or renewables.
+    """
+
+    imported: FloatArray
+    exported: FloatArray
+    renewable: FloatArray
+    generated: FloatArray
+    curtailed: FloatArray
+    unserved: FloatArray
+    charge: FloatArray
+    discharge: FloatArray
+    stored: FloatArray
+    node_usd_per_mwh: FloatArray = field(default_factory=lambda: np.zeros(0))
+    peak_usd_per_mwh: FloatArray = field(default_factory=lambda: np.zeros(0))
+    wear_usd_per_mwh: FloatArray = field(default_factory=lambda: np.zeros(0))
+    store_usd_per_mwh: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What fixes the sparsity and the coefficients of the matrix."""
+
+    steps: int
+    dt_h: float
+    stores: tuple[tuple[float, float], ...]
+    generators: int
+    renewables: int
+    peaks: bool
+    curtailable: bool
+    month: bytes
+
+
+@dataclass
+class _Matrix:
+    band: interior.Band
+    at: dict[str, IntArray]
+    row: dict[str, IntArray]
+
+
+class _Columns:
+    """Collects the entries of the matrix, block by block."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.rows: list[IntArray] = []
+        self.columns: list[IntArray] = []
+        self.values: list[FloatArray] = []
+
+    def block(self, size: int, *entries: tuple[IntArray, IntArray | None, float | FloatArray]) -> IntArray:
+        """New columns; each entry is (rows, which of the columns, value)."""
+        made = np.arange(self.count, self.count + size)
+        self.count += size
+        for rows, which, value in entries:
+            columns = made if which is None else made[which]
+            self.rows.append(np.asarray(rows))
+            self.columns.append(columns)
+            self.values.append(np.broadcast_to(np.asarray(value, dtype=float), columns.shape))
+        return made
+
+    def months(self, rows: IntArray, month: IntArray) -> IntArray:
+        """One new column per month, -1 in all rows of that month."""
+        made = np.arange(self.count, self.count + int(month.max()) + 1)
+        self.count += len(made)
+        self.rows.append(rows)
+        self.columns.append(made[month])
+        self.values.append(np.full(len(rows), -1.0))
+        return made
+
+    def matrix(self, rows: int) -> csc_array:
+        """The collected matrix."""
+        where = (np.concatenate(self.rows), np.concatenate(self.columns))
+        return csc_array((np.concatenate(self.values), where), shape=(rows, self.count))
+
+
+@lru_cache(maxsize=24)
+def _matrix(shape: _Shape) -> _Matrix:
+    """Rows: the power of each store, then by time the balance of each store, the bus and the peak, then budgets."""
+    t, dt = np.arange(shape.steps), shape.dt_h
+    stores = len(shape.stores)
+    per_step = stores + 1 + int(shape.peaks)
+    singles = stores * shape.steps
+    bus = singles + t * per_step + stores
+    last = singles + shape.steps * per_step
+    budget = last + np.arange(stores)
+    hours = last + stores + np.arange(shape.generators)
+    columns = _Columns()
+    at: dict[str, IntArray] = {}
+    row: dict[str, IntArray] = {"bus": bus, "budget": budget, "hours": hours}
+    wide = np.zeros(0, dtype=np.int64)
+    peak = bus + 1
+    at["import"] = columns.block(len(t), (bus, None, 1.0), *([(peak, None, 1.0)] if shape.peaks else []))
+    at["export"] = columns.block(len(t), (bus, None, -1.0))
+    at["unserved"] = columns.block(len(t), (bus, None, 1.0))
+    if shape.curtailable:
+        at["curtailed"] = columns.block(len(t), (bus, None, 1.0))
+    for r in range(shape.renewables):
+        at[f"renewable {r}"] = columns.block(len(t), (bus, None, 1.0))
+    for g in range(shape.generators):
+        at[f"generator {g}"] = columns.block(len(t), (bus, None, 1.0), (np.full(len(t), hours[g]), None, dt))
+        at[f"hours left {g}"] = columns.block(1, (hours[g : g + 1], None, 1.0))
+    if shape.peaks:
+        at["below peak"] = columns.block(len(t), (peak, None, 1.0))
+        month = np.frombuffer(shape.month, dtype=np.int64)
+        wide = columns.months(peak, month)
+        at["peak"], row["peak"] = wide, peak
+    for j, (efficiency, keep) in enumerate(shape.stores):
+        balance, power, worn = singles + t * per_step + j, t * stores + j, np.full(len(t), budget[j])
+        row[f"balance {j}"], row[f"power {j}"] = balance, power
+        at[f"charge {j}"] = columns.block(
+            len(t), (bus, None, -1.0), (balance, None, dt * efficiency), (power, None, 1.0)
+        )
+        at[f"discharge {j}"] = columns.block(
+            len(t), (bus, None, 1.0), (balance, None, -dt), (power, None, 1.0), (worn, None, dt)
+        )
+        at[f"idle {j}"] = columns.block(len(t), (power, None, 1.0))
+        at[f"stored {j}"] = columns.block(len(t), (balance, None, -1.0), (balance[1:], t[:-1], keep))
+        at[f"budget left {j}"] = columns.block(1, (budget[j : j + 1], None, 1.0))
+    matrix = columns.matrix(last + stores + shape.generators)
+    band = interior.Band(matrix, singles, stores + shape.generators, wide, per_step)
+    return _Matrix(band, at, row)
+
+
+def operate(
+    clock: Clock, site: Site, stores: Sequence[Store], generators: Sequence[Generator], *, tolerance: float = 1e-7,
+    shortfall: bool = False,
+) -> Dispatch:  # fmt: skip
+    """Cheapest year of a site with given fleets.
+
+    Parameters
+    ----------
+    clock, site, stores, generators
+        The year, the site and what stands on it. Stores must have power and room above their floor.
+    tolerance
+        Relative accuracy.
+    shortfall
+        Only count unserved energy (at 1 USD per MWh): is there a schedule at all, and if not, what is missing?
+    """
+    shape = _Shape(
+        clock.steps, clock.dt_h, tuple((s.efficiency_frac, s.keep_frac) for s in stores), len(generators),
+        len(site.renewable_mw), clock.demand_usd_per_mw_month > 0, clock.curtailable_frac > 0,
+        clock.month.tobytes() if clock.demand_usd_per_mw_month > 0 else b"",
+    )  # fmt: skip
+    made = _matrix(shape)
+    return _Program(clock, site, list(stores), list(generators), made, shortfall).solve(tolerance)
+
+
+@dataclass
+class _Program:
+    """Right-hand sides, bounds and cost of one year, and the way back from the solver's units."""
+
+    clock: Clock
+    site: Site
+    stores: list[Store]
+    generators: list[Generator]
+    made: _Matrix
+    shortfall: bool
+
+    def _floor(self, store: Store) -> FloatArray:
+        floor = store.floor_mwh[self.clock.floor_season]
+        floor[-1] = store.energy_mwh
+        return floor
+
+    def solve(self, tolerance: float) -> Dispatch:
+        """Run the interior point and read the answer."""
+        clock, site, at, row = self.clock, self.site, self.made.at, self.made.row
+        rows, columns = self.made.band.matrix.shape
+        base = max(site.served_mw, *(s.power_mw for s in self.stores), *(g.power_mw for g in self.generators), 1e-3)
+        cost, right, upper = np.zeros(columns), np.zeros(rows), np.zeros(columns)
+        dt = clock.dt_h
+        load = clock.load_pu * site.served_mw
+        right[row["bus"]] = load
+        money = 0.0 if self.shortfall else dt
+        cost[at["import"]] = money * clock.import_usd_per_mwh
+        cost[at["export"]] = -money * clock.export_usd_per_mwh
+        cost[at["unserved"]] = dt if self.shortfall else dt * clock.unserved_usd_per_mwh
+        upper[at["import"]] = site.firm_import_mw + site.flexible_import_mw * clock.open_frac
+        upper[at["export"]] = site.export_mw
+        upper[at["unserved"]] = load + base
+        if "curtailed" in at:
+            cost[at["curtailed"]] = money * clock.curtailed_usd_per_mwh
+            upper[at["curtailed"]] = clock.curtailable_frac * load
+        for r, mw in enumerate(site.renewable_mw):
+            upper[at[f"renewable {r}"]] = mw * clock.renewable_cf[r]
+        for g, generator in enumerate(self.generators):
+            cost[at[f"generator {g}"]] = money * generator.usd_per_mwh
+            upper[at[f"generator {g}"]] = generator.power_mw
+            right[row["hours"][g]] = upper[at[f"hours left {g}"]] = generator.power_mw * generator.hours * clock.years
+        if "peak" in at:
+            cost[at["peak"]] = 0.0 if self.shortfall else clock.demand_usd_per_mw_month
+            upper[at["peak"]] = upper[at["below peak"]] = float(upper[at["import"]].max())
+        for j, store in enumerate(self.stores):
+            floor = self._floor(store)
+            before = np.roll(floor, 1)  # full before the first step, as after the last
+            right[row[f"power {j}"]] = store.power_mw
+            right[row[f"balance {j}"]] = floor - store.keep_frac * before
+            upper[at[f"stored {j}"]] = store.energy_mwh - floor
+            for name in ("charge", "discharge", "idle"):
+                upper[at[f"{name} {j}"]] = store.power_mw
+            right[row["budget"][j]] = upper[at[f"budget left {j}"]] = store.throughput_mwh * clock.years
+        upper = np.maximum(upper, _NARROW * base)
+        found = interior.solve(
+            self.made.band, cost / _COST_SCALE, right / base, upper / base, self._guess(rows), tolerance=tolerance
+        )
+        return self._read(found.x * base, found.y * _COST_SCALE, found.steps)
+
+    def _guess(self, rows: int) -> FloatArray:
+        """Energy is worth its price; a stored MWh the median of it."""
+        guess = np.zeros(rows)
+        if self.shortfall:
+            return guess
+        row, price = self.made.row, self.clock.import_usd_per_mwh
+        guess[row["bus"]] = self.clock.dt_h * price
+        for j in range(len(self.stores)):
+            guess[row[f"balance {j}"]] = float(np.median(price))
+        return guess / _COST_SCALE
+
+    def _read(self, x: FloatArray, y: FloatArray, steps: int) -> Dispatch:
+        clock, at, row = self.clock, self.made.at, self.made.row
+
+        def stack(name: str, count: int) -> FloatArray:
+            return np.array([x[at[f"{name} {j}"]] for j in range(count)]).reshape(count, clock.steps)
+
+        n = len(self.stores)
+        stored = stack("stored", n) + np.array([self._floor(s) for s in self.stores]).reshape(n, clock.steps)
+        peak = -y[row["peak"]] / clock.dt_h if "peak" in row else np.zeros(clock.steps)
+        return Dispatch(
+            x[at["import"]], x[at["export"]], stack("renewable", len(self.site.renewable_mw)),
+            stack("generator", len(self.generators)),
+            x[at["curtailed"]] if "curtailed" in at else np.zeros(clock.steps),
+            x[at["unserved"]], stack("charge", n), stack("discharge", n), stored,
+            y[row["bus"]] / clock.dt_h, np.maximum(peak, 0.0),
+            np.maximum(-y[row["budget"]], 0.0),
+            np.array([y[row[f"balance {j}"]] for j in range(n)]).reshape(n, clock.steps),
+            steps,
+        )  # fmt: skip
+
+
+def yearly_cost_usd(clock: Clock, d: Dispatch, generators: Sequence[Generator]) -> dict[str, float]:
+    """Cost of a dispatch by source, in USD per year; ``unserved`` stays in MWh per year."""
+    per_year = clock.dt_h / clock.years
+    peaks = np.zeros(int(clock.month.max()) + 1)
+    np.maximum.at(peaks, clock.month, d.imported)
+    return {
+        "import": float(d.imported @ clock.import_usd_per_mwh) * per_year,
+        "export": -float(d.exported @ clock.export_usd_per_mwh) * per_year,
+        "demand_charge": clock.demand_usd_per_mw_month * float(peaks.sum()) / clock.years,
+        "generation": sum(
+            float(mw.sum()) * g.usd_per_mwh * per_year for mw, g in zip(d.generated, generators, strict=True)
+        ),
+        "curtailment": float(d.curtailed.sum()) * clock.curtailed_usd_per_mwh * per_year,
+        "unserved_mwh": float(d.unserved.sum()) * per_year,
+    }

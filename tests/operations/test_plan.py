@@ -1,0 +1,152 @@
+# ruff: noqa: E501
+"""Whole plans with operating years: verified, proved, and answering what a late grid is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import planner
+from planner.faults import InputError
+from planner.model.coefficients import Coefficients
+from planner.operations.campus import Campus, Fleet
+from planner.operations.cuts import Learner
+from planner.operations.schedule import plan_year
+from planner.results import Plan
+from planner.verify import verify
+
+LATE = [
+    "operations.enabled=true", "operations.price_years=[2022]", "load.shape.file=null", "load.shape.column=null",
+    "load.shape.years=1", "site.energisation.grid={2028-01: 9.3}", "timeline.horizon_years=2", "load.final_floor_frac=0.5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def late() -> tuple[planner.Problem, Plan]:
+    """The grid gives 9.3 of 10 MW, for good."""
+    problem = planner.load_case("tiny", LATE)
+    return problem, planner.plan(problem)
+
+
+def test_storage_lets_more_load_on_than_the_grid_alone(late: tuple[planner.Problem, Plan]) -> None:
+    """Load factor 0.93: what the store gives at the peaks it takes from the valleys below 9.3 MW."""
+    _, plan = late
+    assert plan.verification is not None and plan.verification.passed, plan.verification
+    assert plan.status in ("optimal", "gap_limit")
+    assert max(plan.served_mw.values()) > 9.31
+    assert plan.operations is not None
+    year = plan.operations.years[0]
+    assert year.grid_only_mw == pytest.approx(9.3, rel=1e-9)
+    assert year.peak_import_mw <= 9.3 + 1e-6
+    assert plan.operations.earlier_months > 0
+    served_beyond = sum(max(0.0, mw - 9.3) * 12 for mw in plan.served_mw.values())
+    assert plan.operations.earlier_months == pytest.approx(served_beyond / 10.0, rel=1e-6)
+    without = planner.plan(planner.load_case("tiny", LATE[2:]))
+    assert max(without.served_mw.values()) <= 9.3 + 1e-9
+    assert plan.cost_musd < without.bound_musd
+
+
+def test_more_held_back_or_more_grid_moves_the_cost_one_way(late: tuple[planner.Problem, Plan]) -> None:
+    _, plan = late
+    wider = planner.plan(planner.load_case("tiny", [*LATE, "site.energisation.grid={2028-01: 9.6}"]))
+    assert wider.bound_musd <= plan.cost_musd + 1e-6
+    longer = planner.plan(
+        planner.load_case(
+            "tiny", [*LATE, "reliability.service=[{until_h: 2.0, share_frac: 1.0}, {until_h: 3.0, share_frac: 0.3}]"]
+        )
+    )
+    assert longer.cost_musd >= plan.bound_musd - 1e-6
+
+
+def test_off_changes_nothing() -> None:
+    off = planner.plan(planner.load_case("tiny"))
+    on = planner.plan(planner.load_case("tiny", ["operations.enabled=true", "operations.price_years=[2022]"]))
+    assert off.cost_musd == pytest.approx(2.74)
+    assert off.operations is None and "energy" not in off.cost_breakdown_musd
+    assert on.cost_musd <= off.cost_musd + 1e-6  # a full reserve costs nothing to hold, and the rest may earn
+
+
+PLANTS = {
+    "balance": ("imported", 40, 0.7),
+    "stores": ("stored", 77, 1.3),
+    "one_way": ("charge", None, None),
+    "gate": ("imported", 12, 9.0),
+    "unserved": ("unserved", 200, 0.4),
+}
+
+
+@pytest.mark.parametrize("check", PLANTS)
+def test_a_planted_fault_is_found(late: tuple[planner.Problem, Plan], check: str) -> None:
+    problem, plan = late
+    label = next(iter(plan.schedules))
+    s = plan.schedules[label]
+    name, step, size = PLANTS[check]
+    wrong = np.array(getattr(s, name))
+    if step is None:
+        t = int(np.argmax(s.discharge[0]))
+        wrong[0, t] += 0.3
+    elif wrong.ndim == 2:
+        wrong[0, step] += size
+    else:
+        wrong[step] += size
+    broken = plan.with_schedules({**plan.schedules, label: replace(s, **{name: wrong})})
+    verdict = verify(problem, broken, monte_carlo=False)
+    assert not verdict.passed
+    assert verdict.residuals[check] > 1e-6
+
+
+def test_holding_back_less_than_the_outages_need_is_found(late: tuple[planner.Problem, Plan]) -> None:
+    problem, plan = late
+    assert plan.operations is not None
+    less = tuple(h.model_copy(update={"energy_mwh": 0.9 * h.energy_mwh}) for h in plan.operations.held)
+    broken = plan.model_copy(update={"operations": plan.operations.model_copy(update={"held": less})}).with_schedules(
+        plan.schedules
+    )
+    verdict = verify(problem, broken, monte_carlo=False)
+    assert verdict.residuals["reliability"] > 1e-3
+
+
+def test_cuts_lie_below_every_schedule() -> None:
+    """What was learned from one fleet is a bound for any other one."""
+    c = Coefficients(planner.load_case("tiny", LATE))
+    campus = Campus(c)
+    learner = Learner(campus)
+    draw = np.random.default_rng(7)
+
+    def fleet() -> Fleet:
+        n = draw.integers(1, 6, len(c.pairs)).astype(float)
+        y = n * draw.random(len(c.pairs))
+        held = np.zeros((len(c.problem.offers), len(c.problem.periods), 1))
+        made = Fleet(n, y, held, np.full(len(c.problem.periods), draw.uniform(8.0, 9.4)), np.zeros(0))
+        held[:, :, 0] = campus.totals(made).energy_mwh * draw.uniform(0.0, 0.9)
+        return made
+
+    learner.learn(0, fleet(), 1e-5)
+    for _ in range(4):
+        other = fleet()
+        bound = float(learner.bounds_musd(other)[0][:, 0].max())
+        year = plan_year(campus, 0, other)
+        assert year.cost_usd["unserved_mwh"] < 1e-6
+        assert bound <= year.total_usd / 1e6 + 1e-9
+        k, _ = learner.learn(0, other, 1e-6)
+        assert float(learner.bounds_musd(other)[0][k, 0]) == pytest.approx(year.total_usd / 1e6, rel=0.03, abs=2e-3)
+
+
+def test_fronts_refuse_operating_years() -> None:
+    with pytest.raises(InputError):
+        planner.trace_frontier(planner.load_case("tiny", ["operations.enabled=true"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("operations.seasons=[[1, 2], [3]]", "every month"),
+        ("operations.renewables={wind: {kind: wind, since: 2028-01, mw: 3}}", "a file"),
+    ],
+)
+def test_bad_sections_are_named(override: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        planner.load_case("tiny", ["operations.enabled=true", override])
+    assert any("operations" in f.key and words in f.allowed for f in caught.value.faults), caught.value.faults
