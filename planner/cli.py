@@ -250,7 +250,7 @@ def disruption(
             return wish.carry_out(stream)
         except Infeasible:
             say(
-                "Infeasible: no orders keep every rule in every future. Name a price for contracted load that comes late"
+                "Infeasible: no orders keep every rule in every future. Name a price for contracted load that is late"
                 f" (disruption.short_usd_per_mw_yr), or see 'planner plan {case}' with one future at a time."
             )
             return reply(stream, json_, INFEASIBLE, {"case": case, "status": "infeasible"})

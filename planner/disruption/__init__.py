@@ -1,1 +1,1 @@
-"""What to sign before it is known which future comes: two stages, cancellation, options, the tail, and what hedging is worth."""
+"""What to sign before it is known which future comes: two stages, and what hedging is worth."""

@@ -1,4 +1,4 @@
-"""The answer to a case with uncertain futures: what to sign now, what it costs in each, what knowing and hedging are worth."""
+"""The answer to a case with uncertain futures: what to sign now, and what hedging is worth."""
 
 from __future__ import annotations
 
@@ -163,7 +163,8 @@ class Answering:
         tried: dict[str, _Found] = {}
         self.note("orders that hold in every future")
         best = self.hedger.joint()
-        tried[HEDGED] = self._tried(HEDGED, best.fixed)
+        if best.fixed is not None:
+            tried[HEDGED] = self._tried(HEDGED, best.fixed)
         for world in self.prospect.worlds:
             plan = knowing[world.name].plan
             if plan is not None:
@@ -171,8 +172,8 @@ class Answering:
                 orders = {(o.offer, o.period): o.containers for o in plan.orders}
                 tried[name] = self._tried(name, Fixed(self._signable(orders), knowing[world.name].called))
         tried |= self._worst()
-        for name, orders in self.candidates.items():
-            tried[name] = self._tried(name, Fixed(self._signable(orders)))
+        for name, given in self.candidates.items():
+            tried[name] = self._tried(name, Fixed(self._signable(given)))
         return self._gathered(best, knowing, tried)
 
     # -- solving ---------------------------------------------------------------------------------
@@ -195,7 +196,8 @@ class Answering:
         vars(seen).update(vars(self.prospect))
         seen.rule = self.prospect.rule.model_copy(update={"aim": "worst"})
         try:
-            return {WORST: self._tried(WORST, self.hedger.joint(seen).fixed)}
+            fixed = self.hedger.joint(seen).fixed
+            return {} if fixed is None else {WORST: self._tried(WORST, fixed)}
         except (Infeasible, NoPlan):
             return {}
 

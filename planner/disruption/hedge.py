@@ -7,6 +7,7 @@ replaying the plan and adding up its costs again in plain arithmetic: nothing of
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -23,9 +24,12 @@ from planner.pipeline import stated
 from planner.problem import FloatArray, Period
 from planner.results import Plan
 from planner.search import Search
-from planner.solve import Attempt, Infeasible, NoPlan, SolverFault
+from planner.solve import Attempt, Infeasible, SolverFault
 from planner.verify import verify
 
+#: Shares of the gap and of the time left that the bound of the joint problem may take.
+_BOUND_GAP_SHARE = 0.3
+_BOUND_TIME_SHARE = 0.6
 #: Million USD by which the cost of a world may differ between the solver and plain arithmetic.
 TOLERANCE_MUSD = 1e-4
 
@@ -67,22 +71,40 @@ class JoinedSearch(Search):
         Raises
         ------
         Infeasible, NoPlan
-            As ``run``.
+            As ``run``; but a bound is kept where no orders are found in time.
         """
         self.prepare()
         with self.stop.catching_interrupt():
             self.best, self.fractions, self.bound, self.site_open = None, None, -np.inf, True
             relaxed = self._timed("relaxation", self._relax)
             self.bound = relaxed.bound
-            rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
             coarse = self._coarse(relaxed.bound)
-            fine = self._timed("bound_problem", lambda: self._bound_problem(coarse, rough.x))
-            self.bound = max(self.bound, rough.bound, fine.bound)
-            x = fine.x if fine.x is not None else rough.x
-            if x is None:
-                raise NoPlan(self.stop.interrupted)
-            whole = self._timed("whole_orders", lambda: self._whole_orders(x, coarse))
-        return FirstStage(self._fixed_orders(whole), self.bound, whole, self)
+            fine = self._timed("bound_problem", lambda: self._bounded(coarse))
+            self.bound = max(self.bound, fine.bound)
+            found = fine.x
+            if found is None:
+                return FirstStage(None, self.bound)
+            whole = self._timed("whole_orders", lambda: self._whole_orders(found, coarse))
+        return FirstStage(self._fixed_orders(whole), self.bound)
+
+    def _bounded(self, coarse: NDArray[np.bool_]) -> Attempt:
+        """Binaries and dear containers whole, until no outage row is missing or the time for it is up.
+
+        The bound of every round holds, also where rows are missing.
+        """
+        bound, seconds = -np.inf, self.stop.left_s() * _BOUND_TIME_SHARE
+        until = time.monotonic() + seconds
+        whole = self.binary() | coarse
+        while True:
+            run = self._new_run(whole)
+            run.seldom_guess()
+            attempt = run.solve(self.gap_frac * _BOUND_GAP_SHARE, time_limit_s=max(1.0, until - time.monotonic()))
+            if attempt.infeasible:
+                raise Infeasible
+            bound = attempt.bound = max(bound, attempt.bound)
+            late = self.stop.now or time.monotonic() >= until
+            if attempt.x is None or late or self.outages.add_violated(attempt.x) is None:
+                return attempt
 
     def _whole_orders(self, x: FloatArray, coarse: NDArray[np.bool_]) -> FloatArray:
         """Whole first-stage orders near a solution in fractions; its roundings if none are found in time."""
@@ -99,12 +121,10 @@ class JoinedSearch(Search):
 
 @dataclass(frozen=True)
 class FirstStage:
-    """What is signed, and the bound of the joint problem in million USD."""
+    """What is signed (None if no orders were found in time), and the bound of the joint problem in million USD."""
 
-    fixed: Fixed
+    fixed: Fixed | None
     bound_musd: float
-    x: FloatArray
-    search: JoinedSearch
 
 
 @dataclass(frozen=True)
@@ -212,9 +232,7 @@ class Hedger:
         part = replace(block.made.compiled, column=block.made.compiled.column)
         decision = decode.decode(world.c, block.made.model, part, x[: len(part.cost)])
         plan = stated(world.c, decision, bound)
-        short = {
-            world.problem.periods[p].label: float(x[j]) for (_, p), j in joint.short.items() if float(x[j]) > 1e-9
-        }
+        short = {world.problem.periods[p].label: float(x[j]) for (_, p), j in joint.short.items() if float(x[j]) > 1e-9}
         called = {
             name: sum(o.containers for o in plan.orders if o.offer == name)
             + sum(n for k, n in (*lost.items(), *cancelled.items()) if k[0] == name)
@@ -236,9 +254,13 @@ class Hedger:
         }
         total = sum(parts.values())
         if abs(total - cost) > TOLERANCE_MUSD + 1e-6 * abs(cost):
-            raise SolverFault(f"world {world.name}: the solver says {cost:.6f}, plain arithmetic {total:.6f} million USD")
+            raise SolverFault(
+                f"world {world.name}: the solver says {cost:.6f}, plain arithmetic {total:.6f} million USD"
+            )
         verdict = verify(_lowered(world, short).problem, plan, monte_carlo=False)
-        plan = plan.model_copy(update={"verification": verdict, "status": plan.status if verdict.passed else "unverified"})
+        plan = plan.model_copy(
+            update={"verification": verdict, "status": plan.status if verdict.passed else "unverified"}
+        )
         return Outcome(
             world.name, total, min(bound, total), parts, _some(lost), _some(cancelled), _some(called), short, plan
         )  # fmt: skip

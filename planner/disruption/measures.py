@@ -15,7 +15,7 @@ def expected(cost: Sequence[float], probability: Sequence[float]) -> float:
 
 
 def cvar(cost: Sequence[float], probability: Sequence[float], tail_frac: float) -> float:
-    """Mean cost of the worst ``tail_frac`` of all that may come (Rockafellar and Uryasev 2000), a world split if need be."""
+    """Mean cost of the worst ``tail_frac`` of all that may come (Rockafellar and Uryasev 2000)."""
     left, total = tail_frac, 0.0
     for c, p in sorted(zip(cost, probability, strict=True), reverse=True):
         part = min(left, p)

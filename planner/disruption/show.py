@@ -24,7 +24,9 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         f"{number(answer.hedging_musd, 2)} million USD"
         + (" (within the gap)" if answer.hedging_musd <= answer.aim_musd - answer.bound_musd else "")
     )  # fmt: skip
-    console.print(Text(f"Worth of knowing the future: {number(answer.knowing_musd, 2)} million USD; of hedging: {hedging}"))
+    console.print(
+        Text(f"Worth of knowing the future: {number(answer.knowing_musd, 2)} million USD; of hedging: {hedging}")
+    )
     print_table(
         console, "Choices, million USD",
         ["choice", ">expected", ">tail", ">worst", ">worst regret"],

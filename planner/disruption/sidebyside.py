@@ -85,11 +85,11 @@ class SideBySide:
         upper = np.concatenate([self.upper, self._more_upper])
         cost = np.zeros(width)
         cost[list(objective)] = list(objective.values())
-        whole = Compiled(
-            matrix, np.concatenate([p.row_lower for p in self.parts]), np.concatenate([p.row_upper for p in self.parts]),
-            cost, constant, lower, upper, np.array(self.integer, dtype=bool), {},
-            [name for p in self.parts for name in p.row_names],
-        )  # fmt: skip
+        row_lower = np.concatenate([p.row_lower for p in self.parts])
+        row_upper = np.concatenate([p.row_upper for p in self.parts])
+        names = [name for p in self.parts for name in p.row_names]
+        whole_columns = np.array(self.integer, dtype=bool)
+        whole = Compiled(matrix, row_lower, row_upper, cost, constant, lower, upper, whole_columns, {}, names)
         if self._rows:
             at = [(i, j, a) for i, (terms, *_) in enumerate(self._rows) for j, a in terms.items()]
             i, j, a = zip(*at, strict=True)
@@ -148,4 +148,3 @@ class JoinedOutages:
         for i, part in enumerate(self.parts):
             part.rows = [key for j, key in self.rows if j == i]
         self.compiled.keep_rows(kept)
-

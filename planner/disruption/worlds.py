@@ -6,7 +6,7 @@ before. Until a future is known, nobody can tell its world from the calm one, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -155,7 +155,7 @@ class Prospect:
         known = vars(world).get("_pair_set")
         if known is None:
             known = vars(world)["_pair_set"] = frozenset(world.c.pairs)
-        return known  # type: ignore[no-any-return]
+        return known
 
     def orderable(self, world: World, o: int, p: int) -> bool:
         """Whether a delivery of a world can still be ordered once the world is known."""
@@ -187,7 +187,7 @@ class Prospect:
         return finance.price_usd(self.base, self.base.offers[o], year_of(self.base.periods[p].start))
 
     def cancelled_musd(self, world: World, key: OrderKey) -> float:
-        """Cost of a container that is cancelled when the world becomes known: the fee, paid in advance as far as it goes."""
+        """Cost of a container cancelled when the world becomes known: the fee, payments in advance set off."""
         offer, signed = self.base.offers[self.pair[key][0]], self.signed_month[key]
         steps = [s.fee_frac for s in self.rule.cancellation if s.after_months <= world.known - signed]
         fee = offer.cancellation_fee_frac or (steps[-1] if steps else 0.0)
@@ -221,7 +221,7 @@ class Prospect:
         return usd * finance.discount(self.base, self.base.case.timeline.decision) / USD_PER_MUSD
 
     def short_musd_per_mw(self, world: World, p: int) -> float | None:
-        """Cost of a megawatt of contracted load not served in a period, beside its delay; None where it must be served."""
+        """Cost of a megawatt of contracted load not served, beside its delay; None where it must be served."""
         usd = self.rule.short_usd_per_mw_yr
         if usd is None:
             return None
@@ -236,13 +236,3 @@ class Prospect:
     def _counted(self, usd: float) -> float:
         items = finance.with_tax(self.base, {"cancellation": usd})
         return finance.counted_usd(self.base, items) / USD_PER_MUSD
-
-
-def alone(world: World) -> World:
-    """The same world, certain and known from the start."""
-    return replace(world, probability=1.0)
-
-
-def renamed(worlds: Sequence[World]) -> dict[str, World]:
-    """Worlds by name."""
-    return {w.name: w for w in worlds}

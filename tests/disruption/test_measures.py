@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,7 +37,7 @@ def test_reigns_are_the_least_cost_at_every_probability(lines: list[tuple[int, i
     found = reigns(calm, hit)
     assert found[0].from_frac == 0.0
     assert found[-1].to_frac == 1.0
-    assert all(a.to_frac == b.from_frac for a, b in zip(found, found[1:], strict=False))
+    assert all(a.to_frac == b.from_frac for a, b in pairwise(found))
     for q in np.linspace(0.0, 1.0, 101):
         least = min((1 - q) * calm[n] + q * hit[n] for n in calm)
         own = [r for r in found if r.from_frac - 1e-12 <= q <= r.to_frac + 1e-12]

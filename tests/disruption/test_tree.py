@@ -1,7 +1,11 @@
+# ruff: noqa: E501
 """Orders signed before anyone knows, against every first stage and every fleet of every world tried one by one."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -11,14 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.changes import Disruption
-from planner.disruption.answer import HEDGED, Answering, DisruptionAnswer, certain
+from planner.disruption.answer import Answering, DisruptionAnswer, certain
 from planner.disruption.measures import cvar
 from planner.disruption.worlds import CALM, OrderKey, Prospect, World
 from planner.problem import Problem
 from planner.solve import Infeasible
-from planner.units import parse_month
 from tests.properties.brute import Brute, Flow
-from tests.properties.questions import BASE_TIER, lean, output_row
+from tests.properties.questions import BASE_TIER, lean, output_row, ramp
 
 SETTINGS = settings(
     deadline=None, derandomize=True, database=None, max_examples=12,
@@ -138,7 +141,11 @@ def trees(draw: Any) -> tuple[Problem, dict[str, Problem]]:
 
     def outputs(alpha_later: float) -> tuple[Any, ...]:
         alpha, beta = (size[n] * (most + 0.4) / 280.0 for n in ("Alpha", "Beta"))
-        rows = [output_row(f, alpha * (1.0 if y < 2030 else alpha_later), y) for f in ("A-cells", "A-plant") for y in (2029, 2030)]
+        rows = [
+            output_row(f, alpha * (1.0 if y < 2030 else alpha_later), y)
+            for f in ("A-cells", "A-plant")
+            for y in (2029, 2030)
+        ]
         return (*rows, *(output_row("B-works", beta, y) for y in (2029, 2030)))
 
     target = scale * usable * most / 9.0
@@ -148,8 +155,6 @@ def trees(draw: Any) -> tuple[Problem, dict[str, Problem]]:
         "site__energisation__grid": {"2028-01": 9 * target}, "site__energisation__transformers": {"2028-01": 9 * target},
         "site__energisation__permits": {"2028-01": 9 * target},
     }  # fmt: skip
-    from tests.properties.questions import ramp
-
     spec["periods"] = ramp(
         ("2029-01", "2030-01", target / 2, 0.0, 9 * target), ("2030-01", "2034-01", target, 0.2 * target, 9 * target)
     )
@@ -169,15 +174,82 @@ def trees(draw: Any) -> tuple[Problem, dict[str, Problem]]:
         "cvar_weight": draw(st.sampled_from([0.0, 0.9])), "tail_frac": 0.23,
     }  # fmt: skip
     calm = lean(**{**spec, "tables": {"factory_output": outputs(1.0)}})
-    section = Disruption.model_validate_json(__import__("json").dumps(rule))
+    section = Disruption.model_validate_json(json.dumps(rule))
     calm = _with(calm, section)
     return calm, {name: lean(**{**spec, **change}) for name, change in problems.items()}
 
 
 def _with(problem: Problem, rule: Disruption) -> Problem:
-    from dataclasses import replace
-
     return replace(problem, case=problem.case.model_copy(update={"disruption": rule}))
+
+
+def test_a_certain_future_gives_its_own_plan() -> None:
+    """Probability 1 and 0: the least cost of the one world that is left, everything known."""
+    calm, futures = _fixed_tree()
+    tables = {"stop": Fleets(futures["stop"]), CALM: Fleets(calm)}
+    for name in ("stop", CALM):
+        sure = certain(calm, name)
+        assert [w.name for w in Prospect(sure, futures).worlds] == [name]
+        if name == CALM:
+            assert solved(sure, futures).aim_musd == pytest.approx(tables[CALM].cost.min(), rel=3e-6)
+        else:
+            found = solved(sure, futures)
+            want = least(Prospect(sure, futures), Prospect(sure, futures).worlds[0], tables[name], _orders_of(found))
+            assert found.aim_musd == pytest.approx(want, rel=3e-6)
+            assert found.aim_musd == pytest.approx(tables[name].cost.min(), rel=3e-6)
+            assert found.knowing_musd == pytest.approx(0.0, abs=1e-5)
+
+
+def test_reserved_capacity_is_bought_only_where_it_pays() -> None:
+    """An option that is cheap and early is reserved and lowers the cost; a dear one is left alone."""
+    calm, futures = _fixed_tree()
+    bare = solved(calm, futures)
+    option = {"offer": "Beta", "containers": 2, "strike_frac": 0.97, "expires": "2030-12", "lead_months": 2, **SOURCE}
+    for fee, taken in ((0.01, True), (9000.0, False)):
+        rule = calm.case.disruption.model_dump(mode="json") | {"options": {"early": option | {"fee_usd_per_kwh": fee}}}
+        found = solved(_with(calm, Disruption.model_validate_json(json.dumps(rule))), futures)
+        assert bool(found.reserved) is taken
+        assert not found.findings
+        if taken:
+            assert found.aim_musd < bare.aim_musd - 1e-4
+        else:
+            assert found.aim_musd == pytest.approx(bare.aim_musd, rel=3e-6)
+
+
+def _orders_of(found: DisruptionAnswer) -> dict[OrderKey, int]:
+    orders: dict[OrderKey, int] = Counter()
+    for row in found.signed:
+        if row.choice == found.best:
+            orders[row.offer, row.period] = row.containers
+    return orders
+
+
+def _fixed_tree() -> tuple[Problem, dict[str, Problem]]:
+    """Alpha stops in 2030, known in 2028-12 when all is signed."""
+    changes = {name: {"tiers": (BASE_TIER,)} for name in ("Alpha", "Beta")}
+    size = {"Alpha": 5.3 / 0.97, "Beta": 2.9 / 0.97}
+
+    def outputs(later: float) -> tuple[Any, ...]:
+        rows = [
+            output_row(f, size["Alpha"] * 3.4 / 280 * (later if y > 2029 else 1.0), y)
+            for f in ("A-cells", "A-plant")
+            for y in (2029, 2030)
+        ]
+        return (*rows, *(output_row("B-works", size["Beta"] * 3.4 / 280, y) for y in (2029, 2030)))
+
+    spec: dict[str, Any] = {
+        "offers": ("Alpha", "Beta"), "offer_changes": changes, "load__delay_usd_per_mw_yr": 2.3e6,
+        "load__target_mw": {"2029-01": 1.1, "2030-01": 3.7}, "load__floor_mw": {},
+        "periods": ramp(("2029-01", "2030-01", 1.1, 0.0, 31.0), ("2030-01", "2034-01", 3.7, 0.7, 31.0)),
+    }  # fmt: skip
+    rule = {
+        "futures": {"stop": {"probability_frac": 0.37, "known": "2028-12", "premium_frac": 0.21, **SOURCE}},
+        "options": {}, "cancellation": [{"after_months": 0, "fee_frac": 0.17}], "secured_frac": 0.0,
+        "short_usd_per_mw_yr": None, "aim": "expected", "cvar_weight": 0.0, "tail_frac": 0.23,
+    }  # fmt: skip
+    calm = lean(**{**spec, "tables": {"factory_output": outputs(1.0)}})
+    stop = lean(**{**spec, "tables": {"factory_output": outputs(0.0)}})
+    return _with(calm, Disruption.model_validate_json(json.dumps(rule))), {"stop": stop}
 
 
 def solved(calm: Problem, futures: dict[str, Problem]) -> DisruptionAnswer:
