@@ -166,11 +166,8 @@ class Answering:
         if best.fixed is not None:
             tried[HEDGED] = self._tried(HEDGED, best.fixed)
         for world in self.prospect.worlds:
-            plan = knowing[world.name].plan
-            if plan is not None:
-                name = f"as if {world.name}"
-                orders = {(o.offer, o.period): o.containers for o in plan.orders}
-                tried[name] = self._tried(name, Fixed(self._signable(orders), knowing[world.name].called))
+            name = f"as if {world.name}"
+            tried[name] = self._tried(name, knowing[world.name].fixed)
         tried |= self._worst()
         for name, given in self.candidates.items():
             tried[name] = self._tried(name, Fixed(self._signable(given)))
@@ -233,7 +230,8 @@ class Answering:
         known = [min(knowing[w.name].cost_musd, *(f.outcomes[i].cost_musd for f in tried.values()))
                  for i, w in enumerate(self.prospect.worlds)]  # fmt: skip
         aim, costs = aims[best], tried[best].costs
-        bound = min(joint.bound_musd, aim)
+        # who knows the world does no worse in any of them, so the aim of these bounds is a bound as well
+        bound = min(max(joint.bound_musd, self._aim([knowing[w.name].bound_musd for w in self.prospect.worlds])), aim)
         calm = aims.get(f"as if {CALM}", np.inf)
         unverified = [
             f"{n} in {o.world}" for n, f in tried.items() for o in f.outcomes if o.plan is not None and not _passed(o)

@@ -145,6 +145,8 @@ class Outcome:
         Containers by option.
     plan
         What is delivered; None where nothing fits.
+    fixed
+        What was signed: as it stood, or as is best when this world is certain.
     """
 
     world: str
@@ -156,6 +158,7 @@ class Outcome:
     called: Mapping[str, int]
     short_mw: Mapping[str, float]
     plan: Plan | None
+    fixed: Fixed
 
 
 class Hedger:
@@ -191,7 +194,7 @@ class Hedger:
         return found
 
     def alone(self, world: World, fixed: Fixed | None) -> Outcome:
-        """One world by itself: with orders that stand, or all known and free (``fixed`` None)."""
+        """One world by itself: with orders that stand, or as if it were known from the start (``fixed`` None)."""
         key = (world.name, None if fixed is None else _frozen(self.prospect, world, fixed))
         if key not in self._known:
             self._known[key] = self._alone(world, fixed)
@@ -199,11 +202,11 @@ class Hedger:
 
     def _alone(self, world: World, fixed: Fixed | None) -> Outcome:
         block = self.blocks[world.name]
-        search = self._search(Joining(self.prospect, [block], known_all=fixed is None, fixed=fixed))
+        search = self._search(Joining(self.prospect, [block], fixed=fixed))
         try:
             solution = search.run()
         except Infeasible:
-            return Outcome(world.name, np.inf, np.inf, {}, {}, {}, {}, {}, None)
+            return Outcome(world.name, np.inf, np.inf, {}, {}, {}, {}, {}, None, fixed or Fixed({}))
         self._remember([block], search)
         return self._outcome(block, search, solution.x, solution.bound_musd, solution.cost_musd, fixed)
 
@@ -225,8 +228,7 @@ class Hedger:
         """Decode, replay, and add up in plain arithmetic what the solver claims."""
         prospect, world, joint = self.prospect, block.world, search.joint
         lost = {key: round(float(x[j])) for (_, key), j in joint.lost.items()}
-        before = prospect.signed_before(world) if fixed is not None else []
-        orders = {} if fixed is None else {k: fixed.orders.get(k, 0) for k in before}
+        orders = {key: round(float(x[joint.signed[key]])) for key in prospect.signed_before(world)}
         lost |= {k: n for k, n in orders.items() if prospect.arrival(world, k) is None}
         cancelled = {key: round(float(x[j])) for (_, key), j in joint.cancelled.items()}
         part = replace(block.made.compiled, column=block.made.compiled.column)
@@ -238,7 +240,7 @@ class Hedger:
             + sum(n for k, n in (*lost.items(), *cancelled.items()) if k[0] == name)
             for name in prospect.rule.options
         }
-        reserved = called if fixed is None else fixed.reserved
+        reserved = {name: round(float(x[j])) for name, j in joint.reserved.items()}
         arrived = {(o.offer, o.period): o.containers for o in plan.orders}
         parts = {
             "plan": plan.cost_musd,
@@ -262,7 +264,8 @@ class Hedger:
             update={"verification": verdict, "status": plan.status if verdict.passed else "unverified"}
         )
         return Outcome(
-            world.name, total, min(bound, total), parts, _some(lost), _some(cancelled), _some(called), short, plan
+            world.name, total, min(bound, total), parts, _some(lost), _some(cancelled), _some(called), short, plan,
+            self._as_signed(world, orders, arrived, reserved) if fixed is None else fixed,
         )  # fmt: skip
 
     def _premium(
@@ -282,6 +285,13 @@ class Hedger:
             if prospect.orderable(world, *at):
                 total += prospect.premium_musd(world, *at) * (count - due.get(at, 0))
         return total
+
+    def _as_signed(
+        self, world: World, orders: Mapping[OrderKey, int], arrived: Mapping[OrderKey, int], reserved: Mapping[str, int]
+    ) -> Fixed:
+        """What is signed by whoever takes a world for certain: blind orders as such, later ones as they come."""
+        later = {k: arrived.get(k, 0) for k in self.prospect.pair if k not in orders}
+        return Fixed(_some({**orders, **later}), _some(reserved))
 
     def _wasted(self, world: World, plan: Plan, orders: Mapping[OrderKey, int]) -> float:
         """Qualification of suppliers of whom nothing comes."""

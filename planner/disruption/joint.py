@@ -105,16 +105,12 @@ class Joining:
         What may come.
     blocks
         The worlds to join.
-    known_all
-        Whether everything is known at the decision: then nothing is signed blindly.
     fixed
         Orders that stand; None leaves them free.
     """
 
-    def __init__(
-        self, prospect: Prospect, blocks: Sequence[Block], known_all: bool = False, fixed: Fixed | None = None
-    ) -> None:
-        self.prospect, self.blocks, self.known_all, self.fixed = prospect, blocks, known_all, fixed
+    def __init__(self, prospect: Prospect, blocks: Sequence[Block], fixed: Fixed | None = None) -> None:
+        self.prospect, self.blocks, self.fixed = prospect, blocks, fixed
         self.draft = SideBySide([b.copy() for b in blocks])
         self.signed: dict[OrderKey, int] = {}
         self.reserved: dict[str, int] = {}
@@ -128,7 +124,7 @@ class Joining:
         """The joined problem."""
         self._first_stage()
         for w, block in enumerate(self.blocks):
-            before = [] if self.known_all else self.prospect.signed_before(block.world)
+            before = self.prospect.signed_before(block.world)
             self._deliveries(w, block, before)
             self._called(w, block, before)
             self._contracts(w, block)
@@ -152,7 +148,7 @@ class Joining:
     def _first_stage(self) -> None:
         prospect, fixed = self.prospect, self.fixed
         most = dict(zip(prospect.c.pairs, prospect.c.largest_delivery, strict=True))
-        for key, pair in prospect.pair.items() if not self.known_all else ():
+        for key, pair in prospect.pair.items():
             count = None if fixed is None else fixed.orders.get(key, 0)
             self.signed[key] = self._count(int(most[pair]), count)
         for name, option in prospect.rule.options.items():
@@ -179,13 +175,12 @@ class Joining:
                 coming.setdefault(at, []).append(key)
         for (o, p), local in zip(world.c.pairs, block.made.columns.containers, strict=True):
             column = self.draft.first[w] + int(local)
-            late = prospect.orderable(world, o, p)
-            free = late or (self.known_all and not prospect.expired_in(world, o, p))
+            free = prospect.orderable(world, o, p)
             keys = coming.get((o, p), [])
             if not keys:
-                if late:
+                if free:
                     self.draft.charge(w, column, prospect.premium_musd(world, o, p))
-                elif not free:
+                else:
                     self.draft.upper[column] = 0.0
                 continue
             terms = {column: 1.0}

@@ -163,11 +163,6 @@ class Prospect:
         month = supply.order_month(offer, world.problem.periods[p])
         return month >= world.known and not self.expired(offer, month)
 
-    def expired_in(self, world: World, o: int, p: int) -> bool:
-        """Whether a delivery of a world would call an option that has expired."""
-        offer = world.problem.offers[o]
-        return self.expired(offer, supply.order_month(offer, world.problem.periods[p]))
-
     def may_fail(self, world: World, key: OrderKey, at: tuple[int, int]) -> bool:
         """Whether a supplier in this world has less than was promised, so that the buyer may walk away."""
         o, p = self.pair[key]
