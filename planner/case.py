@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from planner.catalogue import Chemistry, FlagName, Frac, Host, Name, NonNeg, Pos
-from planner.changes import Committed, Futures
+from planner.changes import Committed, Disruption, Futures
 from planner.operatingterms import Operations
 from planner.terms import Contract, Credits, Governance, MaturityAdder, Part, Share
 from planner.units import Month, month_text
@@ -391,6 +391,7 @@ class Case(Part):
     futures: Futures
     committed: Committed
     operations: Operations | None = None
+    disruption: Disruption
     solver: Solver
     tables: dict[Name, str]
 

@@ -1,4 +1,4 @@
-"""What a future may change, and what is signed already: the sections ``futures`` and ``committed`` of a case.
+"""What futures may change and what is signed: the sections ``futures``, ``committed`` and ``disruption`` of a case.
 
 Every change has a name, so that overlays add to each other, and says where its numbers come
 from. ``planner.futures`` applies them to the tables, before the model or the verifier see any.
@@ -6,7 +6,7 @@ from. ``planner.futures`` applies them to the tables, before the model or the ve
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -191,3 +191,93 @@ class Committed(BaseModel):
 
     until: Month | None
     orders: Annotated[tuple[SignedOrder, ...], Field(max_length=2000)]
+
+
+class UncertainFuture(BaseModel):
+    """A future that may come, with its probability and the month in which it becomes known.
+
+    Orders signed before ``known`` stand; later ones can answer it. Its changes are those of the section ``futures``,
+    but for the load. ``premium_frac`` makes new orders of storage dearer once it is known; ``back_frac`` of the
+    unsecured money paid in advance for goods that do not come is given back.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    probability_frac: Frac
+    known: Month
+    premium_frac: Annotated[float, Field(ge=0.0, le=5.0)] = 0.0
+    back_frac: Frac = 0.0
+    offers: dict[Name, OfferChange] = {}
+    factories: dict[Name, FactoryChange] = {}
+    duties: dict[Name, DutyChange] = {}
+    cutoffs: dict[Name, CutOff] = {}
+    lithium: dict[Name, LithiumChange] = {}
+    costs: dict[Name, CostChange] = {}
+    nodes: dict[Name, NodeChange] = {}
+    source: Text
+    confidence: Confidence
+    note: OptText = ""
+
+    @property
+    def changes(self) -> dict[str, dict[str, Change]]:
+        """Its changes by section of ``futures``."""
+        names = ("offers", "factories", "duties", "cutoffs", "lithium", "costs", "nodes")
+        return {name: dict(getattr(self, name)) for name in names if getattr(self, name)}
+
+
+class CapacityOption(Change):
+    """The right to buy up to ``containers`` of an offer sooner than others and at a fixed factor on its price.
+
+    The fee is paid at the decision for every container reserved; each may be called until ``expires``, and comes
+    ``lead_months`` after the call plus shipping and commissioning. It is part of what the factory gives this buyer.
+    """
+
+    offer: Name
+    containers: Annotated[int, Field(ge=1, le=1_000_000)]
+    fee_usd_per_kwh: Annotated[float, Field(ge=0.0, le=10_000.0)]
+    strike_frac: PosScale
+    expires: Month
+    lead_months: Annotated[int, Field(ge=0, le=120)]
+
+
+class CancellationStep(BaseModel):
+    """From so many months after signing on, cancelling a container costs this share of its price."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    after_months: Annotated[int, Field(ge=0, le=240)]
+    fee_frac: Annotated[float, Field(ge=0.0, le=2.0)]
+
+
+class Disruption(BaseModel):
+    """Futures of which one may come, and what can be done before and after; no future switches the section off.
+
+    What the probabilities leave over is the calm future: nothing but what the rest of the case says.
+    ``secured_frac`` of a payment in advance is under a bond and comes back in any case.
+    ``short_usd_per_mw_yr`` is what contracted load costs that is not served in time, beside the delay; null lets no
+    future break a contract. ``aim: expected`` minimises expected cost plus ``cvar_weight`` times the mean cost of the
+    worst ``tail_frac``; ``worst`` the cost of the worst future.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    futures: Annotated[dict[Name, UncertainFuture], Field(max_length=60)]
+    options: Annotated[dict[Name, CapacityOption], Field(max_length=40)]
+    cancellation: Annotated[tuple[CancellationStep, ...], Field(max_length=20)]
+    secured_frac: Frac
+    short_usd_per_mw_yr: Annotated[float, Field(ge=0.0, le=1e9)] | None
+    aim: Literal["expected", "worst"]
+    cvar_weight: Annotated[float, Field(ge=0.0, le=1000.0)]
+    tail_frac: Annotated[float, Field(gt=0.0, le=1.0)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Disruption:
+        total = sum(f.probability_frac for f in self.futures.values())
+        if total > 1.0 + 1e-9:
+            raise ValueError(f"futures: the probabilities add up to {total:g}; they must not exceed 1")
+        months = [s.after_months for s in self.cancellation]
+        if months != sorted(set(months)):
+            raise ValueError("cancellation: after_months must rise from step to step")
+        if "calm" in self.futures:
+            raise ValueError("futures: calm is the name of what the probabilities leave over; take another name")
+        return self

@@ -225,6 +225,45 @@ def frontier(
 
 
 @app.command()
+def disruption(
+    case: CaseArgument,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: out/<case>-disruption.")] = None,
+    set_: SetOption = None,
+    front: Annotated[
+        Path | None, typer.Option("--front", metavar="DIR", help="Compare the points of a front that was traced.")
+    ] = None,
+    gap: Annotated[float | None, typer.Option("--gap", help="Gap of every search, as a fraction.")] = None,
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds for every search.")] = None,
+    scenario: ScenarioOption = None,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what to sign before it is known which future comes (case section disruption).
+
+    Written as disruption.json and tables (CSV, Parquet): orders, costs in every future, worth of knowing and hedging.
+    """
+
+    def work(stream: TextIO) -> int:
+        from planner.disruption.command import DisruptionWish
+        from planner.solve import Infeasible, NoPlan
+
+        wish = DisruptionWish(case, set_ or [], scenario or [], out, front, gap, time_limit, json_, quiet)
+        try:
+            return wish.carry_out(stream)
+        except Infeasible:
+            say(
+                "Infeasible: no orders keep every rule in every future. Name a price for contracted load that is late"
+                f" (disruption.short_usd_per_mw_yr), or see 'planner plan {case}' with one future at a time."
+            )
+            return reply(stream, json_, INFEASIBLE, {"case": case, "status": "infeasible"})
+        except NoPlan as stop:
+            say(f"No answer: {stop}. A longer --time-limit may help.")
+            return reply(stream, json_, STOPPED, {"status": "no_plan", "reason": str(stop)})
+
+    raise typer.Exit(_run(work, json_))
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner plan or frontier wrote.")],
     study_: Annotated[

@@ -34,6 +34,7 @@ def cross_faults(case: Case, raw: RawCase, tables: Tables, offers: Sequence[Offe
     yield from _months(case, raw)
     yield from _views(case, raw)
     yield from _names(case, raw, tables)
+    yield from _uncertain(case, raw, offers)
     yield from _costs(tables, offers)
     yield from _duties(case, tables, offers)
     yield from _fire(case, tables, offers)
@@ -95,6 +96,25 @@ def _names(case: Case, raw: RawCase, tables: Tables) -> Iterator[Fault]:
     if case.finance.lithium_path not in paths:
         name = case.finance.lithium_path
         yield raw.fault(("finance", "lithium_path"), shown(name), known_name(name, paths))
+
+
+def _uncertain(case: Case, raw: RawCase, offers: Sequence[Offer]) -> Iterator[Fault]:
+    """Futures become known after the decision; options are on offers that the case selects."""
+    decision, uncertain = case.timeline.decision, case.disruption
+    for name, future in uncertain.futures.items():
+        if future.known <= decision:
+            allowed = f"a month after the decision, {month_text(decision)}"
+            yield raw.fault(("disruption", "futures", name, "known"), month_text(future.known), allowed)
+    known = sorted(o.offer for o in offers)
+    for name, option in uncertain.options.items():
+        where = ("disruption", "options", name)
+        if option.offer not in known:
+            yield raw.fault((*where, "offer"), shown(option.offer), known_name(option.offer, known))
+        if name in known:
+            yield raw.fault(where, f"the name of the offer {shown(name)}", "a name of its own")
+        if option.expires <= decision:
+            allowed = f"a month after the decision, {month_text(decision)}"
+            yield raw.fault((*where, "expires"), month_text(option.expires), allowed)
 
 
 def _names_of(row: type[CostRow], field: str) -> tuple[str, ...]:

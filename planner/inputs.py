@@ -82,18 +82,93 @@ def load_case(
     InputError
         With every fault found.
     """
+    folders, overlays = _Folders.of(tables_dir), _overlays(scenario)
+    case, raw, tables, faults = _read(path, overrides, overlays, folders)
+    as_of = case.timeline.decision if quotes_as_of == -1 else quotes_as_of
+    problem = _Assembly(case, raw, tables, folders, faults, as_of).problem()
+    return replace(problem, asked=_asked(path, overrides, overlays))
+
+
+def load_worlds(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    tables_dir: str | Path | None = None,
+    scenario: str | Path | Sequence[str | Path] | None = None,
+) -> tuple[Problem, dict[str, Problem]]:
+    """Read a case, and once more for every future of its section ``disruption``.
+
+    Parameters
+    ----------
+    path, overrides, tables_dir, scenario
+        As for ``load_case``.
+
+    Returns
+    -------
+    tuple
+        The case as it is if nothing happens, and by name what it is in each uncertain future.
+
+    Raises
+    ------
+    InputError
+        With every fault of every future.
+    """
+    folders, overlays = _Folders.of(tables_dir), _overlays(scenario)
+    case, raw, tables, faults = _read(path, overrides, overlays, folders)
+    untouched = {name: dict(rows) for name, rows in tables.items()}
+    calm = _Assembly(case, raw, tables, folders, faults, case.timeline.decision).problem()
+    worlds, wrong = {}, list[Fault]()
+    for name, future in case.disruption.futures.items():
+        changed = {f"{name} {change}": (part, change) for part, keys in future.changes.items() for change in keys}
+        sections = {
+            part: {**getattr(case.futures, part), **{f"{name} {change}": value for change, value in keys.items()}}
+            for part, keys in future.changes.items()
+        }
+        own = case.model_copy(
+            update={
+                "futures": case.futures.model_copy(update=sections),
+                "disruption": case.disruption.model_copy(update={"options": {}}),  # checked above, once
+            }
+        )
+        copied = {table: dict(rows) for table, rows in untouched.items()}
+        try:
+            problem = _Assembly(own, raw, copied, folders, [], case.timeline.decision).problem()
+        except InputError as error:
+            wrong += [_of_future(fault, raw, name, changed) for fault in error.faults]
+            continue
+        same = {"load_pu": calm.load_pu, "pv_cf": calm.pv_cf, "price_usd_per_mwh": calm.price_usd_per_mwh}
+        worlds[name] = replace(problem, **same)  # type: ignore[arg-type]
+    if wrong:
+        raise InputError(wrong)
+    return replace(calm, asked=_asked(path, overrides, overlays)), worlds
+
+
+def _of_future(fault: Fault, raw: RawCase, future: str, changed: Mapping[str, tuple[str, str]]) -> Fault:
+    """A fault of a future's change, at the key where the case wrote it."""
+    for name, (part, change) in changed.items():
+        key = f"futures.{part}.{name}."
+        if fault.key.startswith(key):
+            path = ("disruption", "futures", future, part, change, *fault.key.removeprefix(key).split("."))
+            return raw.fault(path, fault.found, fault.allowed)
+    return fault
+
+
+def _overlays(scenario: str | Path | Sequence[str | Path] | None) -> list[str | Path]:
+    return [scenario] if isinstance(scenario, str | Path) else list(scenario or ())
+
+
+def _read(
+    path: str | Path, overrides: Sequence[str], overlays: list[str | Path], folders: _Folders
+) -> tuple[Case, RawCase, RowSets, list[Fault]]:
+    """Valid case, where its keys came from, the tables, and the faults that tables have so far."""
     faults: list[Fault] = []
-    folders = _Folders.of(tables_dir)
-    overlays = [scenario] if isinstance(scenario, str | Path) else list(scenario or ())
     raw = _raw_case(path, overrides, overlays, folders, faults)
     tables = read_tables(folders.tables, folders.shown, faults)
     case = validate(raw) if raw.usable else None
     faults.extend(raw.faults)
     if case is None or raw.faults:
         raise InputError(faults)
-    as_of = case.timeline.decision if quotes_as_of == -1 else quotes_as_of
-    problem = _Assembly(case, raw, tables, folders, faults, as_of).problem()
-    return replace(problem, asked=_asked(path, overrides, overlays))
+    return case, raw, tables, faults
 
 
 def _asked(path: str | Path, overrides: Sequence[str], scenarios: Sequence[str | Path]) -> dict[str, object]:

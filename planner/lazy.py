@@ -44,6 +44,19 @@ class Columns:
     site: NDArray[np.int64]
     operating: OperatingColumns | None = None
 
+    def moved(self, by: int) -> Columns:
+        """The same columns where the problem stands so many columns further right beside others."""
+
+        def at(columns: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.where(columns >= 0, columns + by, columns)
+
+        return Columns(
+            at(self.containers), at(self.served),
+            {o: [j + by if j >= 0 else j for j in tiers] for o, tiers in self.tiers.items()},
+            at(self.placed), at(self.lost_levels),
+            {p: j + by if j >= 0 else j for p, j in self.energised.items()}, at(self.site),
+        )  # fmt: skip
+
     @classmethod
     def of(cls, m: pyo.ConcreteModel, c: Coefficients, compiled: Compiled) -> Columns:
         """Look every variable up once."""
@@ -142,17 +155,21 @@ class OutageRows:
 
     def _add_outages(self, x: FloatArray) -> Rows | None:
         began = time.perf_counter()
-        fresh = self._violated(x)
+        fresh = self.missing(x)
         self.seconds += time.perf_counter() - began
         if not fresh:
             return None
-        numeric = [numeric_row(self.c, key) for key in fresh]
-        matrix = self._matrix(fresh, numeric)
-        lower = np.array([-row.idle for row in numeric])
-        upper = np.full(len(fresh), np.inf)
+        matrix, lower, upper, names = self.rows_of(fresh)
         self.rows += fresh
-        self.compiled.add_rows(matrix, lower, upper, [f"outage[{','.join(row_name(self.c, k))}]" for k in fresh])
+        self.compiled.add_rows(matrix, lower, upper, names)
         return matrix, lower, upper
+
+    def rows_of(self, keys: list[RowKey]) -> tuple[csr_array, FloatArray, FloatArray, list[str]]:
+        """Outage rows over the compiled columns: matrix, lower and upper sides, names."""
+        numeric = [numeric_row(self.c, key) for key in keys]
+        lower = np.array([-row.idle for row in numeric])
+        names = [f"outage[{','.join(row_name(self.c, k))}]" for k in keys]
+        return self._matrix(keys, numeric), lower, np.full(len(keys), np.inf), names
 
     def drop_slack(self, x: FloatArray) -> None:
         """Forget outage rows that are far from tight; they come back if a solution violates them."""
@@ -162,7 +179,7 @@ class OutageRows:
         self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
         self.compiled.keep_rows(kept)
 
-    def _violated(self, x: FloatArray) -> list[RowKey]:
+    def missing(self, x: FloatArray) -> list[RowKey]:
         """The worst violated rows that the problem does not have."""
         values = np.append(x, 0.0)  # column -1 stands for variables that are in no row
         used = np.zeros(len(self.c.problem.offers))

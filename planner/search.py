@@ -286,8 +286,9 @@ class Search:
                 raise Infeasible
             if attempt.x is None:
                 raise NoPlan(self.stop.interrupted)
-            if self.outages.cuts is not None:
-                self.outages.cuts.tolerance_musd = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(attempt.objective))
+            if self.settlement is not None:
+                hiding = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(attempt.objective))
+                self.settlement.cuts.tolerance_musd = hiding
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self.outages.add_violated(attempt.x)
@@ -421,7 +422,7 @@ class Search:
     def _holds(self, plan: Attempt) -> bool:
         """Whether a plan keeps every row; what its operating years are known to cost more is counted in it."""
         assert plan.x is not None
-        cuts = self.outages.cuts
+        cuts = None if self.settlement is None else self.settlement.cuts
         missing = self.outages.add_violated(plan.x)
         if missing is None or cuts is None:
             return missing is None

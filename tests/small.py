@@ -124,6 +124,10 @@ CASE: dict[str, Any] = {
     "security": {"theta": 0.0, "measure": "cell", "replacement_usd_per_kwh": 110.0, "wait_months": 13.0},
     "committed": {"until": None, "orders": []},
     "futures": {k: {} for k in ("offers", "factories", "duties", "cutoffs", "lithium", "costs", "load", "nodes")},
+    "disruption": {
+        "futures": {}, "options": {}, "cancellation": [{"after_months": 0, "fee_frac": 0.13}],
+        "secured_frac": 0.0, "short_usd_per_mw_yr": None, "aim": "expected", "cvar_weight": 0.0, "tail_frac": 0.23,
+    },
     "solver": {"gap_frac": 0.01, "time_limit_s": 60.0, "seed": 1},
     "tables": {},
 }  # fmt: skip
