@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from planner.inputs import load_case
 from planner.problem import Problem
 from planner.reading import MAX_TABLE_BYTES, read_csv, read_text
 from planner.results import Plan, Record
-from planner.writing import Cell, Table, table_of_records, write_tables
+from planner.writing import Cell, Table, table_of_records, write_tables, write_texts
 
 JSON_NAME = "explain.json"
 
@@ -138,14 +136,7 @@ def keep_json(found: Explanation, folder: Path) -> None:
         If the folder cannot be written; an earlier file is then whole.
     """
     text = json.dumps(found.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".explain-", suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        os.replace(name, folder / JSON_NAME)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_texts({JSON_NAME: text}, folder)
 
 
 def tables_of(found: Explanation) -> dict[str, Table]:

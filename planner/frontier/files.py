@@ -17,7 +17,7 @@ from planner.frontier.nodeworth import LayerLeft, NodeWorth, layers_left, node_w
 from planner.frontier.pictures import static_pictures
 from planner.frontier.portfolio import Traced
 from planner.frontier.results import Frontier, FrontierPoint
-from planner.writing import json_text
+from planner.writing import json_text, write_texts
 
 PLANS = "plans"
 #: Points of a front at which sources are priced.
@@ -104,7 +104,4 @@ def write_comparison(rows: Sequence[dict[str, object]], traced: Sequence[Traced]
     writer.writerows([{k: "" if v is None else v for k, v in row.items()} for row in rows])
     contents = {"comparison.csv": text.getvalue(), "comparison.svg": static_pictures(traced)["front"]}
     contents["comparison.json"] = json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, content in contents.items():
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=f".{name}.", delete=False, encoding="utf-8") as file:
-            file.write(content)
-        os.replace(file.name, folder / name)
+    write_texts(contents, folder)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from planner.report.page import asset, environment
+from planner.writing import write_texts
 
 if TYPE_CHECKING:
     from planner.checks import Checks
@@ -43,15 +42,7 @@ def write_clash(folder: Path, problem: Problem, found: Diagnosis | None, checks:
     OSError
         If the folder cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".writing-", suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(clash_html(problem, found, checks, command))
-        os.chmod(name, 0o644)
-        os.replace(name, folder / "report.html")
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_texts({"report.html": clash_html(problem, found, checks, command)}, folder)
     return folder / "report.html"
 
 

@@ -81,5 +81,9 @@ def test_hostile_text_is_only_text(tmp_path: Path, browser: Any) -> None:
 def test_nothing_known_is_said() -> None:
     problem = planner.load_case("tiny")
     assert "not found out" in clash_html(problem, None, Checks((), ()), "planner plan tiny")
+    late = Diagnosis(((Clash("a", "a rule", ""),),), (), True, False)
+    told = clash_html(problem, late, Checks((), ()), "planner plan tiny")
+    assert "Each set is smallest" not in told
+    assert "no easing of it alone was found in time" in told
     whole = Diagnosis((), (), True, True)
     assert "only whole containers" in clash_html(problem, whole, Checks((), ()), "planner plan tiny")
