@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
 from planner.catalogue import Row
 from planner.faults import Fault, InputError
@@ -194,9 +195,9 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def json_text(plan: Plan) -> str:
-    """``plan.json`` as text: strict JSON, so never NaN or infinity."""
-    return json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def json_text(found: BaseModel) -> str:
+    """A result as text: strict JSON, so never NaN or infinity."""
+    return json.dumps(found.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_plan(plan: Plan, problem: Problem, folder: Path) -> tuple[Path, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -190,8 +191,7 @@ class Answering:
         if self.prospect.rule.aim == "worst" or len(self.prospect.worlds) == 1:
             return {}
         self.note("orders for the worst future")
-        seen = Prospect.__new__(Prospect)
-        vars(seen).update(vars(self.prospect))
+        seen = copy.copy(self.prospect)
         seen.rule = self.prospect.rule.model_copy(update={"aim": "worst"})
         try:
             fixed = self.hedger.joint(seen).fixed
@@ -322,12 +322,3 @@ class Answering:
 def _passed(outcome: Outcome) -> bool:
     plan = outcome.plan
     return plan is not None and plan.verification is not None and plan.verification.passed
-
-
-def certain(problem: Problem, name: str) -> Problem:
-    """The case with one future certain: probability 1, the others 0."""
-    rule = problem.case.disruption
-    futures = {n: f.model_copy(update={"probability_frac": float(n == name)}) for n, f in rule.futures.items()}
-    return replace(
-        problem, case=problem.case.model_copy(update={"disruption": rule.model_copy(update={"futures": futures})})
-    )

@@ -12,13 +12,13 @@ from planner.checks import refuse_operations
 from planner.disruption.answer import Answering, DisruptionAnswer, OutcomeRow, ReignRow, SignedOrderRow
 from planner.disruption.show import print_answer
 from planner.disruption.worlds import OrderKey
+from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
 from planner.faults import Fault, InputError
 from planner.inputs import load_worlds
 from planner.problem import Problem
 from planner.terminal import LiveLine, console_on, say
-from planner.writing import Table, make_folder, out_fault, table_of_records, write_tables
+from planner.writing import Table, json_text, make_folder, out_fault, table_of_records, write_tables
 
-OK, DEFECT, STOPPED_WITH_PLAN = 0, 1, 4
 ANSWER = "disruption.json"
 
 
@@ -51,7 +51,7 @@ class DisruptionWish:
             say(f"The answer could not be written to {folder}: {error.strerror or error}.")
             code = DEFECT
         if self.as_json:
-            out.write(answer_text(answer))
+            out.write(json_text(answer))
         elif not self.quiet:
             print_answer(answer, console_on(out))
         if code == STOPPED_WITH_PLAN:
@@ -94,11 +94,6 @@ def front_orders(folder: Path, faults: list[Fault]) -> dict[str, dict[OrderKey, 
         return {}
 
 
-def answer_text(answer: DisruptionAnswer) -> str:
-    """``disruption.json`` as text: strict JSON."""
-    return json.dumps(answer.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def tables_of(answer: DisruptionAnswer) -> Mapping[str, Table]:
     """Tables by file name without suffix."""
     return {
@@ -116,4 +111,4 @@ def write_answer(answer: DisruptionAnswer, folder: Path) -> None:
     OSError
         If the folder cannot be written.
     """
-    write_tables(tables_of(answer), folder, {ANSWER: answer_text(answer).encode()})
+    write_tables(tables_of(answer), folder, {ANSWER: json_text(answer).encode()})

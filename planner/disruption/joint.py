@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -45,14 +46,15 @@ class Block:
         """Arrays that may be changed."""
         return replace(self.made.compiled, row_names=list(self.made.compiled.row_names))
 
+    @cached_property
+    def _row_index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.made.compiled.row_names)}
+
     def row(self, family: str, *index: object) -> int | None:
         """Row of a constraint of the model; None if it has none."""
-        rows = vars(self).get("_rows")
-        if rows is None:
-            rows = vars(self)["_rows"] = {name: i for i, name in enumerate(self.made.compiled.row_names)}
         block = getattr(self.made.model, family, None)
         key = index[0] if len(index) == 1 else index
-        return None if block is None or key not in block else rows.get(block[key].name)
+        return None if block is None or key not in block else self._row_index.get(block[key].name)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,11 @@ class World:
         """Index of each offer that exists in this world."""
         return {o.offer: i for i, o in enumerate(self.problem.offers)}
 
+    @cached_property
+    def pairs(self) -> frozenset[tuple[int, int]]:
+        """(offer index, period index) of each delivery that is possible in this world."""
+        return frozenset(self.c.pairs)
+
 
 class Prospect:
     """Everything that may come, seen from the decision.
@@ -148,14 +153,7 @@ class Prospect:
         late = max(0, world.problem.offers[o].order_lead_months - base_offer.order_lead_months)
         due = self.base.periods[p].start + late
         then = next((q.index for q in world.problem.periods if q.start >= due), None)
-        return None if then is None or (o, then) not in self._pairs(world) else (o, then)
-
-    @staticmethod
-    def _pairs(world: World) -> frozenset[tuple[int, int]]:
-        known = vars(world).get("_pair_set")
-        if known is None:
-            known = vars(world)["_pair_set"] = frozenset(world.c.pairs)
-        return known
+        return None if then is None or (o, then) not in world.pairs else (o, then)
 
     def orderable(self, world: World, o: int, p: int) -> bool:
         """Whether a delivery of a world can still be ordered once the world is known."""

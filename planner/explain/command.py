@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from planner.report import write_report
 from planner.rulebook import rules_of
 from planner.solve import Stop
 from planner.terminal import LiveLine, console_on, say
-from planner.writing import make_folder
+from planner.writing import json_text, make_folder
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,7 @@ def _asked(request: Request, problem: Problem) -> Asked:
 
 def _show(found: Explanation, request: Request, out: TextIO) -> None:
     if request.as_json:
-        text = json.dumps(found.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
-        out.write(text + "\n")
+        out.write(json_text(found))
     elif not request.quiet:
         print_explanation(found, console_on(out), request.offers)
     out.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from planner.inputs import load_case
 from planner.problem import Problem
 from planner.reading import MAX_TABLE_BYTES, read_csv, read_text
 from planner.results import Plan, Record
-from planner.writing import Cell, Table, table_of_records, write_tables, write_texts
+from planner.writing import Cell, Table, json_text, table_of_records, write_tables, write_texts
 
 JSON_NAME = "explain.json"
 
@@ -135,8 +134,7 @@ def keep_json(found: Explanation, folder: Path) -> None:
     OSError
         If the folder cannot be written; an earlier file is then whole.
     """
-    text = json.dumps(found.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_texts({JSON_NAME: text}, folder)
+    write_texts({JSON_NAME: json_text(found)}, folder)
 
 
 def tables_of(found: Explanation) -> dict[str, Table]:

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TextIO
 
 from planner.case import MEASURES
+from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
 from planner.faults import Fault, InputError, known_name
 from planner.frontier.archive import StateFault
 from planner.frontier.comparing import comparison
-from planner.frontier.files import frontier_text, write_comparison, write_frontier
+from planner.frontier.files import write_comparison, write_frontier
 from planner.frontier.portfolio import DEFAULT_THETAS, Traced, trace_frontier
 from planner.frontier.tables import print_comparison, print_frontier
 from planner.inputs import load_case
 from planner.problem import Problem
 from planner.report import write_report
 from planner.terminal import LiveLine, console_on, say
-from planner.writing import make_folder, out_fault
+from planner.writing import json_text, make_folder, out_fault
 
-OK, DEFECT, STOPPED_WITH_PLAN = 0, 1, 4
 STATE = "state.npz"
 
 
@@ -87,7 +87,7 @@ class FrontierWish:
             say(f"The front could not be written to {place}: {error.strerror or error}.")
             code = DEFECT
         if self.as_json:
-            out.write(frontier_text(traced.frontier))
+            out.write(json_text(traced.frontier))
         elif not self.quiet:
             print_frontier(traced.frontier, console_on(out))
         if code == STOPPED_WITH_PLAN:

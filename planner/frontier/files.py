@@ -16,17 +16,12 @@ from pydantic import BaseModel
 from planner.frontier.nodeworth import LayerLeft, NodeWorth, layers_left, node_worths
 from planner.frontier.pictures import static_pictures
 from planner.frontier.portfolio import Traced
-from planner.frontier.results import Frontier, FrontierPoint
+from planner.frontier.results import FrontierPoint
 from planner.writing import json_text, write_texts
 
 PLANS = "plans"
 #: Points of a front at which sources are priced.
 _SOURCED_POINTS = 7
-
-
-def frontier_text(frontier: Frontier) -> str:
-    """``frontier.json`` as text: strict JSON."""
-    return json.dumps(frontier.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_frontier(traced: Traced, folder: Path) -> None:
@@ -56,7 +51,7 @@ def write_frontier(traced: Traced, folder: Path) -> None:
             (work / name).write_text(text, encoding="utf-8")
         for name, picture in static_pictures([traced]).items():
             (work / f"{name}.svg").write_text(picture, encoding="utf-8")
-        (work / "frontier.json").write_text(frontier_text(traced.frontier), encoding="utf-8")
+        (work / "frontier.json").write_text(json_text(traced.frontier), encoding="utf-8")
         if (folder / PLANS).exists():
             os.replace(folder / PLANS, work / "old")
         os.replace(work / PLANS, folder / PLANS)

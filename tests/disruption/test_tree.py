@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.changes import Disruption
-from planner.disruption.answer import Answering, DisruptionAnswer, certain
+from planner.disruption.answer import Answering, DisruptionAnswer
 from planner.disruption.measures import cvar
 from planner.disruption.worlds import CALM, OrderKey, Prospect, World
 from planner.problem import Problem
@@ -181,6 +181,15 @@ def trees(draw: Any) -> tuple[Problem, dict[str, Problem]]:
 
 def _with(problem: Problem, rule: Disruption) -> Problem:
     return replace(problem, case=problem.case.model_copy(update={"disruption": rule}))
+
+
+def certain(problem: Problem, name: str) -> Problem:
+    """The case with one future certain: probability 1, the others 0."""
+    rule = problem.case.disruption
+    futures = {n: f.model_copy(update={"probability_frac": float(n == name)}) for n, f in rule.futures.items()}
+    return replace(
+        problem, case=problem.case.model_copy(update={"disruption": rule.model_copy(update={"futures": futures})})
+    )
 
 
 def test_a_certain_future_gives_its_own_plan() -> None:
