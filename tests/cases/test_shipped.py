@@ -71,3 +71,19 @@ def test_shipped_case_solves(name: str, limit_s: float, gap: float) -> None:
     assert found.gap_frac <= gap + 1e-9
     verdict = verify(problem, found, audit=True)
     assert verdict.passed, verdict.errors
+
+
+def test_terms_in_full_leaves_no_term_neutral() -> None:
+    """What the time of the Texas case with all of it on is measured with, has all of it on."""
+    problem = load_case("hyperscaler-1gw-texas", scenario="terms-in-full")
+    bought = [o for o in problem.offers if o.is_storage]
+    for field in (
+        "expected_delay_months", "delay_damages_frac_per_month", "delay_damages_cap_frac", "warranty_years",
+        "warranty_soh_frac", "service_usd_per_kwh_yr", "service_years", "cancellation_fee_frac", "pay_order_frac", "qualification_months",
+    ):  # fmt: skip
+        assert all(getattr(o, field) > 0 for o in bought), field
+    case = problem.case
+    assert (case.credits.unit, case.policy.disputed) == ("pools", "refuse")
+    assert case.reliability.warranty == "guaranteed"
+    limits = case.governance.max_share
+    assert all((limits.supplier, limits.country, limits.chemistry, limits.cell_factory, limits.maturity))
