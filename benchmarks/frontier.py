@@ -2,6 +2,7 @@
 
     python -m benchmarks.frontier [--sizes 12 18] [--grid 40] [--augmecon]
     python -m benchmarks.frontier --campus hyperscaler-1gw-texas [--measure cell] [--grid 20 40]
+    python -m benchmarks.frontier --campus hyperscaler-1gw-texas [--measure cell] --workers 2 [--tolerance 0.002]
 
 Models are covering problems with whole and continuous columns, drawn from a fixed seed. Error is the
 largest distance (share of the range) by which a way's front lies above the exact front, which the
@@ -12,6 +13,9 @@ installed (``pip install pyaugmecon``; it asks for an older numpy than the rest)
 With ``--campus`` the model is that of a shipped case, containers in fractions, outage rows lazy for both ways. The
 grid gets a fresh model, the same solver settings and the same gap at every point; what it proves is the area between
 the cost at a point and the bound at the next. The boxes are one trace in one process, read off when they are as far.
+
+With ``--workers`` one trace by that many workers is set against one by a single worker, and against as many single ones
+at the same time: what these lose against one alone is what the machine cannot give, however the work is shared.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +186,36 @@ def campus_rows(case: str, measure: str, grids: Sequence[int], tolerance: float 
     return rows
 
 
+def alone(case: str, measure: str, tolerance: float, workers: int, ready: Any = None) -> tuple[float, int]:
+    """Seconds and solves of one trace; with ``ready``, a barrier, it starts when the others do."""
+    problem = load_case(case, [])
+    stop = Stop(1e6)
+    _, search, solution = cheapest(unlimited(problem, measure), stop, False)
+    campus = prepared(problem, measure, {}, known_rows=solution.rows)
+    given = columns_for(campus, search, solution.x)
+    if ready is not None:
+        ready.wait()
+    began = time.monotonic()
+    archive = Engine(campus.two, tolerance, stop, workers, given=given, ties=False).run()
+    return time.monotonic() - began, archive.solves
+
+
+def worker_rows(case: str, measure: str, tolerance: float, workers: int) -> list[tuple[str, int, float]]:
+    """One worker, several, and as many single ones at once: solves, and seconds of the slowest."""
+    one = alone(case, measure, tolerance, 1)
+    several = alone(case, measure, tolerance, workers)
+    context = get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
+        ready = manager.Barrier(workers)
+        copies = [pool.submit(alone, case, measure, tolerance, 1, ready) for _ in range(workers)]
+        at_once = max(copy.result() for copy in copies)
+    return [
+        ("one worker", one[1], one[0]),
+        (f"{workers} workers", several[1], several[0]),
+        (f"one worker, {workers} times at once", at_once[1], at_once[0]),
+    ]
+
+
 def campus_grid(problem: Problem, measure: str, frame: Frame, count: int, tolerance: float) -> tuple[float, int, float]:
     """Least cost at evenly spread limits: certified uncovered share, solves and CPU seconds.
 
@@ -210,7 +246,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--campus", default="", help="name of a shipped case")
     parser.add_argument("--measure", default="cell")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--tolerance", type=float, default=0.01)
     asked = parser.parse_args(arguments)
+    if asked.campus and asked.workers > 1:
+        rows = worker_rows(asked.campus, asked.measure, asked.tolerance, asked.workers)
+        print("| way | solves | seconds | as fast as one worker |\n|---|---|---|---|")
+        for number, (way, solves, seconds) in enumerate(rows):
+            work = asked.workers if number == 2 else 1
+            print(f"| {way} | {solves} | {seconds:.1f} | {work * rows[0][2] / seconds:.2f} |", flush=True)
+        return
     print("| model | way | solves | CPU s | worst error | certified uncovered |\n|---|---|---|---|---|---|")
     if asked.campus:
         for way, solves, spent, _, uncovered in campus_rows(asked.campus, asked.measure, asked.grid):

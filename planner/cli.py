@@ -191,7 +191,7 @@ def frontier(
     scenario: Annotated[
         list[str] | None, typer.Option("--scenario", help="YAML laid over the case; repeat to compare fronts.")
     ] = None,
-    points: Annotated[int, typer.Option("--points", help="Whole-container plans at most.")] = 150,
+    points: Annotated[int, typer.Option("--points", help="Whole-container plans at most.")] = 300,
     set_: SetOption = None,
     gap: Annotated[float | None, typer.Option("--gap", help="Gap of the cheapest plan, as a fraction.")] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Stop after this many seconds.")] = None,

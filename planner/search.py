@@ -147,7 +147,7 @@ class Search:
         """
         self.site_open = True
         with self._close_by(x, within):
-            return self._whole(x, gap_frac, seconds=seconds)
+            return self._whole(x, gap_frac, seconds=seconds, keen=True)
 
     def binary(self) -> NDArray[np.bool_]:
         """The whole-number columns that are not container counts."""
@@ -401,16 +401,27 @@ class Search:
                 run.add_rows(*added)
 
     def _whole(
-        self, x: FloatArray | None, gap: float, goal: float = -np.inf, seconds: float = _WHOLE_S
+        self,
+        x: FloatArray | None,
+        gap: float,
+        goal: float = -np.inf,
+        seconds: float = _WHOLE_S,
+        keen: bool = False,
     ) -> Attempt | None:
-        """Whole containers and placements with the binaries of ``x``: a quick plan, good enough at ``goal``."""
+        """Whole containers and placements with the binaries of ``x``: a quick plan, good enough at ``goal``.
+
+        ``keen`` spends more of the time on guesses than on a bound.
+        """
         if x is None:
             return None
         with self._fixed(self.purchase_binary(), x):
             site = not self.site_open
             while True:
                 whole = self._all_whole() if site else self.compiled.integer
-                bought = self._new_run(whole, site).solve(gap, time_limit_s=seconds, goal=goal).x
+                run = self._new_run(whole, site)
+                if keen:
+                    run.often_guess()
+                bought = run.solve(gap, time_limit_s=seconds, goal=goal).x
                 placed = bought if site or bought is None else self._placed_whole(bought)
                 if bought is not None and placed is None and not site:
                     site = True  # what is cheapest does not fit: choose containers and places together

@@ -236,6 +236,10 @@ class Run:
         }.items():
             self.highs.setOptionValue(name, value)
 
+    def often_guess(self) -> None:
+        """Give the solver's own heuristics much of the time: a plan is wanted, its bound comes from elsewhere."""
+        self.highs.setOptionValue("mip_heuristic_effort", 0.3)
+
     def add_rows(self, matrix: csr_array, lower: FloatArray, upper: FloatArray) -> None:
         """Append rows to the loaded problem, keeping the basis."""
         status = self.highs.addRows(

@@ -16,7 +16,7 @@ import numpy as np
 from planner.frontier.archive import Archive, signature_of
 from planner.frontier.bench import Frame, TwoObjectives
 from planner.frontier.crew import MOST_DEATHS, Alone, Crew, Death, Processes
-from planner.frontier.curve import Curve
+from planner.frontier.hull import hull_tasks
 from planner.frontier.pieces import GRAIN_SHARE, STRIP, Standing, is_last_level, open_tasks, standing
 from planner.frontier.tasks import Key, Outcome, Task
 from planner.problem import FloatArray
@@ -245,15 +245,14 @@ class Engine:
             proved = any((f.wx, f.wc) == weight and getattr(f, lost) == np.inf for f in self.archive.facts)
             if not proved and key not in busy and self.archive.levels.get(key, 0) >= 0:
                 yield Task(key, weight)
-        known = tuple(busy.values())
-        yield from (
-            task
-            for task in open_tasks(now, self.tolerance, self._level, lambda x, c: self._start(x, c, now.upper), known)
-            if task.key not in busy
-        )
 
-    def _start(self, x_max: float, c_max: float, upper: Curve) -> FloatArray | None:
-        return self.archive.start(x_max, c_max, upper)
+        def start(x_max: float, c_max: float) -> FloatArray | None:
+            return self.archive.start(x_max, c_max, now.upper)
+
+        grain = self.tolerance * GRAIN_SHARE
+        yield from hull_tasks(now, self.tolerance, self._level, start, grain, busy)
+        known = tuple(busy.values())
+        yield from (task for task in open_tasks(now, self.tolerance, self._level, start, known) if task.key not in busy)
 
     def _level(self, key: Key) -> int:
         return self.archive.levels.get(key, 0)

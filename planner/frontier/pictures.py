@@ -55,7 +55,9 @@ def front_series(traced: Traced) -> list[Series]:
     if f.knee is not None:
         knee = f.points[f.knee]
         series.append(Series(f"{name}: knee", "knee", [knee.exposure_frac], [knee.cost_musd], [], ["knee"]))
-    tall = sorted(f.jumps, key=lambda j: j.cost_at_musd - j.cost_below_musd)[:4]
+    different = {j.words: j for j in sorted(f.jumps, key=lambda j: j.cost_below_musd - j.cost_at_musd)}
+    tall = sorted(different.values(), key=lambda j: j.cost_at_musd - j.cost_below_musd)[:4]
+    tall.sort(key=lambda j: j.exposure_frac)
     series.append(
         Series(
             f"{name}: jumps", "jump", [j.exposure_frac for j in tall],
@@ -71,11 +73,17 @@ def _edges(front: Frontier) -> tuple[list[float], list[float]]:
 
 
 def stack_series(traced: Traced, by: str) -> list[Series]:
-    """MWh bought along the front, stacked by ``origin``, ``chemistry`` or ``supplier``."""
+    """MWh of storage bought along the front, stacked by ``origin``, ``chemistry`` or ``supplier``.
+
+    Fuel and firm contracts are left out: their MWh in one outage would dwarf what is stored.
+    """
     x = [p.exposure_frac for p in traced.frontier.points]
+    storage = {o.offer for o in traced.problem.offers if o.is_storage}
     kinds: dict[str, list[float]] = {}
     for i, plan in enumerate(traced.plans):
         for order in plan.orders:
+            if order.offer not in storage:
+                continue
             kinds.setdefault(str(getattr(order, by)), [0.0] * len(x))[i] += order.energy_mwh
     ranked = sorted(kinds.items(), key=lambda item: -sum(item[1]))
     return [Series(name, "area", x, y, [], []) for name, y in ranked if max(y) > 0]
@@ -126,7 +134,7 @@ def stack_figure(traced: Traced, by: str) -> Any:
     for number, s in enumerate(stack_series(traced, by)):
         colour = COLOURS[number % len(COLOURS)]
         figure.add_scatter(x=s.x, y=s.y, name=s.name, stackgroup="one", line={"color": colour})
-    return figure.update_layout(xaxis_title=_X, yaxis_title="bought, MWh usable AC", template="plotly_white")
+    return figure.update_layout(xaxis_title=_X, yaxis_title="storage bought, MWh usable AC", template="plotly_white")
 
 
 def policy_figure(traced: Traced) -> Any:
@@ -211,8 +219,10 @@ def _svg_stack(traced: Traced, by: str) -> str:
         colors=[COLOURS[i % len(COLOURS)] for i in range(len(series))], alpha=0.85,
     )  # fmt: skip
     axis.set_xlabel(_X)
-    axis.set_ylabel("bought, MWh usable AC")
-    axis.legend(frameon=False, fontsize=8, title=by)
+    axis.set_ylabel("storage bought, MWh usable AC")
+    # In the order of the areas, beside them: wherever it stood inside it would hide some.
+    handles, names = axis.get_legend_handles_labels()
+    axis.legend(handles[::-1], names[::-1], frameon=False, fontsize=8, title=by, bbox_to_anchor=(1.0, 1.0))
     return _svg(figure)
 
 

@@ -20,6 +20,7 @@ SETTLED = 2.5e-7
 _WIDE_FRAC, _WIDE_SHARE = 5e-4, 0.1
 #: Where it is cut, attempt by attempt, and the gap there as a share of what it hides.
 _HALVINGS = ((0.5, 0.1), (0.75, 0.0))
+_CUT = "cut"
 #: Area of a corner of a slice that is not looked for, as a share of the tolerance.
 GRAIN_SHARE = 3e-3
 #: Neighbours of a piece are proved with it as far as they lie this many gaps above its line.
@@ -100,7 +101,7 @@ def open_tasks(
         task_here = _task(now, int(i), tolerance, level_of)
         if task_here is not None:
             covered = float(left[_inside(middles, task_here)].sum()) if left[i] > 0.0 else 0.0
-            found.append((covered, float(now.hidden[i]), task_here))
+            found.append((covered * _apart(task_here, busy), float(now.hidden[i]), task_here))
     for _, _, task in sorted(found, key=lambda entry: (-entry[0], -entry[1])):
         yield replace(task, start=start_of(task.x_max, task.c_max), upper=now.upper, grain=tolerance * GRAIN_SHARE)
 
@@ -108,6 +109,15 @@ def open_tasks(
 def _inside(middles: FloatArray, task: Task) -> NDArray[np.bool_]:
     """Pieces whose middle a proof of the task would cover."""
     return np.asarray((middles >= task.span[0]) & (middles <= task.span[1]))
+
+
+def _apart(task: Task, busy: Collection[Task]) -> float:
+    """Share of the span of a task that no other task under way is about to prove, as far as one of them reaches."""
+    wide = task.span[1] - task.span[0]
+    if wide <= 0.0:
+        return 1.0
+    shared = (min(task.span[1], b.span[1]) - max(task.span[0], b.span[0]) for b in busy)
+    return 1.0 - max(0.0, *shared, 0.0) / wide
 
 
 def _task(now: Standing, i: int, tolerance: float, level_of: Callable[[Key], int]) -> Task | None:
@@ -121,15 +131,17 @@ def _task(now: Standing, i: int, tolerance: float, level_of: Callable[[Key], int
     if area <= SETTLED * across:
         return None
     key = key_of(piece)
-    level = level_of(key)
+    cut: Key = (*key, _CUT)
+    level, cuts = level_of(key), level_of(cut)
     if level < 0:
         return None
     gap = max(EPSILON, tolerance / 2 * _FINER**level)
     task: Task | None
     if not _is_flat(piece):
         task = _sloped(pieces, i, key, gap)
-    elif level < len(_HALVINGS) and area > max(tolerance * _WIDE_SHARE, _WIDE_FRAC) * now.rectangle:
-        task = _cut(now, piece, key, tolerance / 2, level)
+    elif level == 0 and cuts < len(_HALVINGS) and area > max(tolerance * _WIDE_SHARE, _WIDE_FRAC) * now.rectangle:
+        # A cut has a key of its own: it must not make the gap of the step after it finer.
+        return replace(_cut(now, piece, cut, tolerance / 2, cuts), level=cuts)
     else:
         task = _flat(pieces, i, key, gap)
     return replace(task, level=level) if task is not None else None

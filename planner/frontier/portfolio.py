@@ -48,7 +48,7 @@ def trace_frontier(
     workers: int = 1,
     thetas: Sequence[float] = DEFAULT_THETAS,
     free_firm: bool = False,
-    most_points: int = 150,
+    most_points: int = 300,
     time_limit_s: float | None = None,
     state: Path | None = None,
     resume: bool = False,

@@ -11,6 +11,7 @@ from planner.exposure import exposure_share
 from planner.frontier.campus import Campus, limited
 from planner.frontier.cutoff import break_even_frac_per_yr
 from planner.frontier.front import Front
+from planner.frontier.hull import hull_of
 from planner.frontier.results import (
     BandStep,
     Frontier,
@@ -53,7 +54,7 @@ def gathered(
     plans = undominated(made, measure)
     corners = [(p.exposure_frac[measure], p.cost_musd) for p in plans]
     knee = knee_of(corners)
-    on_hull = hull_of(corners)
+    on_hull = set(hull_of(corners))
     weights = tuple(WeightPoint(theta=t, point=weight_choice(corners, t)) for t in thetas)
     unreached, share = unreached_by_weights(front)
     points = tuple(
@@ -110,20 +111,6 @@ def knee_of(corners: Sequence[tuple[float, float]]) -> int | None:
     return best if below[best] > 1e-6 else None
 
 
-def hull_of(corners: Sequence[tuple[float, float]]) -> set[int]:
-    """Points on the lower convex hull: only these are picked by some weight."""
-    hull: list[int] = []
-    for i, (e, c) in enumerate(corners):
-        while len(hull) >= 2:
-            (e0, c0), (e1, c1) = corners[hull[-2]], corners[hull[-1]]
-            if (c1 - c0) * (e - e0) >= (c - c0) * (e1 - e0):
-                hull.pop()
-            else:
-                break
-        hull.append(i)
-    return set(hull)
-
-
 def weight_choice(corners: Sequence[tuple[float, float]], theta: float) -> int:
     """The point that minimises (1-theta) cost + theta exposure, both normalised; theta 0 and 1 are the ends."""
     (e0, c0), (e1, c1) = corners[0], corners[-1]
@@ -138,7 +125,7 @@ def weight_choice(corners: Sequence[tuple[float, float]], theta: float) -> int:
 def unreached_by_weights(front: Front) -> tuple[tuple[WeightGap, ...], float]:
     """Stretches of the front above its convex hull, and the share of the whole saving that they hold."""
     corners = [(p.exposure, p.cost) for p in front.points]
-    hull = sorted(hull_of(corners))
+    hull = hull_of(corners)
     gaps, held = [], 0.0
     saving = corners[0][1] - corners[-1][1]
     wide = corners[-1][0] - corners[0][0]
@@ -236,16 +223,17 @@ def change_words(before: Plan, after: Plan) -> str:
 
 
 def _shift_words(before: Plan, after: Plan) -> str:
-    """The largest shift of energy between offers, where nothing else changes."""
-    energy = [{} for _ in range(2)]  # type: list[dict[str, float]]
-    for held, plan in zip(energy, (before, after), strict=True):
+    """The largest shift of energy between suppliers, or between offers of one, where nothing else changes."""
+    shift: dict[tuple[str, str], float] = {}
+    for sign, plan in ((-1, before), (1, after)):
         for order in plan.orders:
-            held[order.offer] = held.get(order.offer, 0.0) + order.energy_mwh
-    shift = {o: energy[1].get(o, 0.0) - energy[0].get(o, 0.0) for o in {*energy[0], *energy[1]}}
+            key = order.supplier, order.offer
+            shift[key] = shift.get(key, 0.0) + sign * order.energy_mwh
     if not shift or max(map(abs, shift.values())) < 1e-9:
         return "the same purchase"
     down, up = min(shift, key=lambda o: shift[o]), max(shift, key=lambda o: shift[o])
-    return f"{-shift[down]:,.0f} MWh less of {down}, {shift[up]:,.0f} MWh more of {up}"
+    names = (down[1], up[1]) if down[0] == up[0] else (down[0], up[0])
+    return f"{-shift[down]:,.0f} MWh less of {names[0]}, {shift[up]:,.0f} MWh more of {names[1]}"
 
 
 def _knee_words(plans: Sequence[Plan], corners: Sequence[tuple[float, float]], knee: int | None) -> str:

@@ -29,7 +29,7 @@ _CAP = "exposure_cap"
 #: Room that a plan's exposure has above the point it was made for.
 _ROOM_FRAC = 1e-9
 #: How the containers of a fractional plan are made whole: gap, how far a count may move, seconds.
-_ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S = 2e-4, 3, 1.5
+_ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S = 5e-5, 5, 2.5
 #: A quick plan that costs more than this above the fractional one is searched for in earnest.
 _QUICK_GAP = 0.01
 #: Seconds for it.
