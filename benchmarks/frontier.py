@@ -250,11 +250,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tolerance", type=float, default=0.01)
     asked = parser.parse_args(arguments)
     if asked.campus and asked.workers > 1:
-        rows = worker_rows(asked.campus, asked.measure, asked.tolerance, asked.workers)
+        raced = worker_rows(asked.campus, asked.measure, asked.tolerance, asked.workers)
         print("| way | solves | seconds | as fast as one worker |\n|---|---|---|---|")
-        for number, (way, solves, seconds) in enumerate(rows):
+        for number, (way, solves, seconds) in enumerate(raced):
             work = asked.workers if number == 2 else 1
-            print(f"| {way} | {solves} | {seconds:.1f} | {work * rows[0][2] / seconds:.2f} |", flush=True)
+            print(f"| {way} | {solves} | {seconds:.1f} | {work * raced[0][2] / seconds:.2f} |", flush=True)
         return
     print("| model | way | solves | CPU s | worst error | certified uncovered |\n|---|---|---|---|---|---|")
     if asked.campus:
