@@ -81,8 +81,9 @@ class OfferAnswer(Record):
     """Why an offer is, or is not, in the plan.
 
     ``extra_cost`` is what the plan costs more with the decision turned round: for an offer that is bought,
-    the cost of losing it; for one that is not, the cost of buying its minimum order. ``priced`` tells whether
-    price and duty were looked for already, ``thorough`` whether lead time and allocation were too.
+    the cost of losing it; for one that is not, the cost of buying its minimum order. ``settled`` tells whether
+    that cost is known to the gap or to a tenth of itself, ``priced`` whether price and duty were looked for to the
+    same end (a first bracket of the price may stand before), ``thorough`` whether lead time and allocation were too.
     """
 
     offer: str
@@ -101,6 +102,7 @@ class OfferAnswer(Record):
     extra_cost_lower_musd: float | None
     extra_cost_upper_musd: float | None
     thresholds: tuple[Threshold, ...]
+    settled: bool = True
     priced: bool = True
     thorough: bool
     text: str
@@ -127,6 +129,7 @@ class Range(Record):
 
     The smallest amount lies between ``least_lower`` and ``least_upper``, the largest between ``most_lower``
     and ``most_upper``; the inner figures belong to plans that were found.
+    ``settled`` tells whether both are known as closely as was asked.
     """
 
     group: Literal["supplier", "country", "chemistry"]
@@ -138,6 +141,7 @@ class Range(Record):
     least_upper_mwh: float
     most_lower_mwh: float
     most_upper_mwh: float
+    settled: bool = True
     verdict: Literal["in every plan", "in none", "a choice", "open"]
 
 

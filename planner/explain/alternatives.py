@@ -18,6 +18,8 @@ MOST_ALTERNATIVES = 5
 WITHIN_FRAC = 0.02
 #: Plans count as clearly different when this share of their storage is of other offers.
 CLEARLY_FRAC = 0.1
+#: Seconds that each step of one alternative may take: any plan that is clearly different will do.
+_STEP_S = 12.0
 #: The search for the most different plan stops within this share of the storage.
 _CLOSE_FRAC = 0.002
 
@@ -59,7 +61,9 @@ def next_alternative(desk: Desk, known: list[FloatArray], number: int) -> tuple[
         objective += (weight[o] + 0.05) / total * bench.energy_row(frozenset([o]))
     limit = (1.0 + WITHIN_FRAC) * desk.plan.cost_musd - bench.compiled.offset
     change = Change(cost=objective, rows=((bench.compiled.cost.copy(), -INFINITY, limit),))
-    found = bench.solve(change, gap_frac=0.0, abs_gap=_CLOSE_FRAC, start=desk.best.x, limit_s=desk.question_s)
+    found = bench.solve(
+        change, gap_frac=0.0, abs_gap=_CLOSE_FRAC, start=desk.best.x, limit_s=_step_s(desk), plan_wanted=True
+    )
     if found.x is None:
         return None
     made = _whole(desk, change, found.x)
@@ -96,6 +100,10 @@ def next_alternative(desk: Desk, known: list[FloatArray], number: int) -> tuple[
     )
 
 
+def _step_s(desk: Desk) -> float:
+    return min(desk.question_s, _STEP_S)
+
+
 def _whole(desk: Desk, change: Change, x: FloatArray) -> Plan | None:
     """Whole containers for the decisions of a near-best plan, as a full plan; None if there are none."""
     bench = desk.bench
@@ -106,13 +114,13 @@ def _whole(desk: Desk, change: Change, x: FloatArray) -> Plan | None:
         decisions = bench.purchase
         at, values = np.flatnonzero(decisions).tolist(), np.round(x)[decisions].tolist()
         fixed = change.and_also(Change(dict(zip(at, values, strict=True)), dict(zip(at, values, strict=True))))
-        whole = bench.solve(fixed, gap_frac=0.0, abs_gap=_CLOSE_FRAC, limit_s=desk.question_s)
+        whole = bench.solve(fixed, gap_frac=0.0, abs_gap=_CLOSE_FRAC, limit_s=_step_s(desk))
         if whole.x is None:
             return None
         x = whole.x
     # The search only asked for other offers: what else it left open is now set at least cost.
     kept = {int(j): float(round(x[j])) for j in np.flatnonzero(bench.compiled.integer)}
-    settled = bench.solve(Change(kept, kept), gap_frac=0.0, limit_s=desk.question_s)
+    settled = bench.solve(Change(kept, kept), gap_frac=0.0, limit_s=_step_s(desk))
     if settled.x is not None:
         x = settled.x
     d = decode.decode(bench.c, bench.model, bench.compiled, x)
