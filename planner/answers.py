@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from planner.dossier import full_name
 from planner.results import Plan, Record
 
 SCHEMA_VERSION = "1.0"
@@ -58,6 +59,12 @@ class Bridge(Record):
     net_usd_per_kwh: float
     at_site_usd_per_kw: float
     confidence: str
+    product: str = ""
+
+    @property
+    def name(self) -> str:
+        """Supplier and product, for sentences; the name of the offer where the product is not stated."""
+        return full_name(self.supplier, self.product) if self.product else self.offer
 
 
 class Threshold(Record):
@@ -106,6 +113,12 @@ class OfferAnswer(Record):
     priced: bool = True
     thorough: bool
     text: str
+    product: str = ""
+
+    @property
+    def name(self) -> str:
+        """Supplier and product, for sentences; the name of the offer where the product is not stated."""
+        return full_name(self.supplier, self.product) if self.product else self.offer
 
 
 class RulePrice(Record):

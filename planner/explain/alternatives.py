@@ -6,9 +6,10 @@ import numpy as np
 
 from planner import decode
 from planner.answers import Alternative, AlternativeOrder
+from planner.dossier import full_name
 from planner.explain.desk import Desk
 from planner.pipeline import stated
-from planner.problem import FloatArray, Problem
+from planner.problem import FloatArray, Offer, Problem
 from planner.results import Plan
 from planner.solve import INFINITY
 from planner.verify import verify
@@ -75,8 +76,8 @@ def next_alternative(desk: Desk, known: list[FloatArray], number: int) -> tuple[
         return None
     verdict = verify(desk.problem, plan, monte_carlo=False)
     moved = moved_frac(mine, known[0])
-    gone = [desk.problem.offers[o].offer for o in stored if known[0][o] > 0.01 and mine[o] <= 0.001]
-    new = [desk.problem.offers[o].offer for o in stored if mine[o] > 0.01 and known[0][o] <= 0.001]
+    gone = [_name(desk.problem.offers[o]) for o in stored if known[0][o] > 0.01 and mine[o] <= 0.001]
+    new = [_name(desk.problem.offers[o]) for o in stored if mine[o] > 0.01 and known[0][o] <= 0.001]
     text = f"{moved:.0%} of the storage from other offers"
     text += f"; in: {', '.join(sorted(new))}" if new else ""
     text += f"; out: {', '.join(sorted(gone))}" if gone else ""
@@ -98,6 +99,10 @@ def next_alternative(desk: Desk, known: list[FloatArray], number: int) -> tuple[
         ),
         mine,
     )
+
+
+def _name(offer: Offer) -> str:
+    return full_name(offer.supplier, offer.product)
 
 
 def _step_s(desk: Desk) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from planner.answers import ProblemKind
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
@@ -113,8 +115,8 @@ class Desk:
 
     def settled(self, turned: Bracket) -> bool:
         """Whether what a plan costs more than the best one is known to the gap, or closely beside its size."""
-        if turned.impossible:
-            return True
+        if not np.isfinite(turned.upper):
+            return turned.impossible
         more = turned.upper - self.best.upper
         close = CLOSE_FRAC * max(0.0, more) if self.kind == "fractions" else 0.0
         wide = max(self.gap_frac * abs(turned.upper), close) + 3 * BOUND_SLACK_MUSD

@@ -129,6 +129,7 @@ def _record(
     return OfferAnswer(
         offer=offer.offer,
         supplier=offer.supplier,
+        product=offer.product,
         chemistry=offer.chemistry,
         origin=offer.origin,
         bought=bought > 0,

@@ -191,7 +191,7 @@ def _why(why: Why) -> dict[str, Any]:
         "priceSteps": PRICE_STEPS,
         "prices": [
             {
-                "offer": p.bridge.offer,
+                "offer": p.bridge.name,
                 "bought": p.bridge.bought,
                 "steps": p.steps,
                 "at_site": p.bridge.at_site_usd_per_kwh,

@@ -55,7 +55,7 @@ function startExplorer() {
     body.replaceChildren();
     for (const award of view.dossier.awards) {
       const row = element("tr"), name = element("th", null, { scope: "row" });
-      name.append(element("bdi", award.offer));
+      name.append(element("bdi", award.product), element("small", award.offer));
       const made = element("td"), from = element("td");
       made.append(chip(chemistryColour(award.chemistry), chemistryName(award.chemistry, award.kind), "square"));
       from.append(chip(originColour(award.origin), award.origin, "round"));
