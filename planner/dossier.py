@@ -35,8 +35,8 @@ class Span(Exhibit):
 
 
 def full_name(supplier: str, product: str) -> str:
-    """Supplier and product as one name, the supplier not twice."""
-    return product if product.startswith(supplier) else f"{supplier} {product}"
+    """Supplier and product as one name: the supplier not twice, and not where it is only a reference."""
+    return product if product.startswith(supplier) or supplier.startswith("Reference ") else f"{supplier} {product}"
 
 
 class Award(Exhibit):

@@ -245,7 +245,9 @@ def _shift_words(before: Plan, after: Plan) -> str:
     if not shift or max(map(abs, shift.values())) < 1e-9:
         return "the same purchase"
     down, up = min(shift, key=lambda o: shift[o]), max(shift, key=lambda o: shift[o])
-    return f"{-shift[down]:,.0f} MWh less of {down}, {shift[up]:,.0f} MWh more of {up}"
+    names = {a.offer: a.name for plan in (before, after) if plan.dossier is not None for a in plan.dossier.awards}
+    less, more = names.get(down, down), names.get(up, up)
+    return f"{-shift[down]:,.0f} MWh less of {less}, {shift[up]:,.0f} MWh more of {more}"
 
 
 def _knee_words(plans: Sequence[Plan], corners: Sequence[tuple[float, float]], knee: int | None) -> str:

@@ -134,6 +134,7 @@ def _data(pack: Pack, why: Why | None, view: FrontView | None) -> dict[str, Any]
         "origin": wording.ORIGIN,
         "otherOrigin": wording.OTHER_ORIGIN,
         "cost": wording.COST,
+        "measure": wording.MEASURE,
         "contingency": wording.CONTINGENCY,
         "lost": {q.lost: lost_words(pack.plan, q.lost) for q in _curves(pack.plan)},
         "confidence": wording.CONFIDENCE,

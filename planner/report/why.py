@@ -139,7 +139,8 @@ def why_of(found: Explanation) -> Why:
     return Why(
         explanation=found, offers=tuple(offers), rules=_rule_rows(found.rules),
         ranges=tuple(r for r in found.ranges if r.verdict != "in none"), in_none=tuple(none), prices=tuple(prices),
-        turns=tuple(_turnings(found)), unfinished=tuple(_unfinished(found.unfinished)), nearest=next(iter(_near_prices(o for o in found.offers if not o.bought)), None),
+        turns=tuple(_turnings(found)), unfinished=tuple(_unfinished(found.unfinished)),
+        nearest=next(iter(_near_prices(o for o in found.offers if not o.bought)), None),
     )  # fmt: skip
 
 
@@ -258,7 +259,8 @@ def _price_words(t: Threshold) -> str:
     if ends[0] is not None and ends[0] == ends[1]:
         return f"{parts[0]}, in the cheapest plan below {ends[0]}, out of it above"
     parts += [] if ends[0] is None else [f"surely in the cheapest plan up to {ends[0]}"]
-    parts += [] if ends[1] is None else [f"surely out of it from {ends[1]}"]
+    far = (t.change_stays_out_frac or 0.0) > _FAR_FRAC
+    parts += [] if ends[1] is None or far else [f"surely out of it from {ends[1]}"]
     return ", ".join(parts)
 
 

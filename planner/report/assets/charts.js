@@ -10,7 +10,7 @@ function initialLines(dossier) {
 
 // Supplier and product of an order.
 function offerNames(dossier) {
-  const full = (a) => (a.product.startsWith(a.supplier) ? a.product : a.supplier + " " + a.product);
+  const full = (a) => (a.product.startsWith(a.supplier) || a.supplier.startsWith("Reference ") ? a.product : a.supplier + " " + a.product);
   const names = new Map(dossier.awards.map((a) => [a.offer, full(a)]));
   return (q) => names.get(q.offer) || q.offer;
 }
@@ -47,7 +47,7 @@ function timelineFigure(dossier) {
       layout: {
         barmode: "overlay", height: 56 + 26 * ordered.length, margin: { l: 8, r: 8, t: 26, b: 8 },
         xaxis: { type: "date", side: "top", range: [monthDate(monthText(from)), monthDate(monthText(to))], dtick: narrow && years > 5 ? "M24" : years > 5 || narrow ? "M12" : "M6", tickformat: years > 5 || narrow ? "%Y" : "%b %Y", tickangle: 0 },
-        yaxis: { tickvals: names, ticktext: ordered.map((q) => label(shorten(named(q), narrow ? 18 : 34)) + " "), showgrid: false, zeroline: false, range: [-0.6, ordered.length - 0.4] },
+        yaxis: { tickvals: names, ticktext: ordered.map((q) => label(shorten(named(q), narrow ? 18 : width < 800 ? 34 : 44)) + " "), showgrid: false, zeroline: false, range: [-0.6, ordered.length - 0.4] },
       },
     };
   };
