@@ -30,8 +30,8 @@ from planner.workbench import Bracket, Change
 _MOST_SOLVES = 6
 #: Of a first bracket: plans, and relaxations.
 _FEW_SOLVES = 3
-#: The price may at most triple in the search for where a bought offer leaves.
-_DEAREST = -2.0
+#: The price may grow at most tenfold in the search for where a bought offer leaves.
+_DEAREST = -9.0
 #: Money by which a point beside a root differs from it: more than the solver's own tolerance.
 _BESIDE_MUSD = 1e-5
 #: Roots whose bounds are closer than this are exact enough, as a share of the price.

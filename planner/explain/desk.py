@@ -9,9 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from planner.answers import ProblemKind
+from planner.model.coefficients import Coefficients
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.rulebook import Variant
+from planner.search import Search
 from planner.solve import BOUND_SLACK_MUSD, Infeasible, Stop
 from planner.workbench import Bracket, Curves, Workbench
 
@@ -80,11 +82,11 @@ class Desk:
         return found
 
     @cached_property
-    def whole_bench(self) -> Workbench:
-        """The plan's own question in whole containers."""
-        if self.kind == "whole":
-            return self.bench
-        return Workbench(Variant(self.problem), self.stop, True, self.gap_frac, self.bench.outage_names, self.curves)
+    def whole_search(self) -> Search:
+        """Search for whole containers, with the outage rows that are known."""
+        made = Search(Coefficients(self.problem), self.stop, self.gap_frac, self.problem.case.solver.seed)
+        made.prepare(tuple(self.bench.outages.rows))
+        return made
 
     def turn(self, group: frozenset[int], inside: bool, branch: bool, start: FloatArray | None = None) -> Bracket:
         """Cheapest plan with (``inside``) something of a group, or without all of it; better at every call.

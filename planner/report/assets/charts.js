@@ -82,7 +82,7 @@ function loadFigure() {
         step(shown.map((p) => p.target_mw), "wanted", { line: { color: colour("ink"), width: 1.5, dash: "dash" } }),
         step(shown.map((p) => p.energisable_mw), "grid, transformers and permits allow", { line: { color: colour("muted"), width: 1.5, dash: "dot" } }),
       ],
-      layout: { height: 280, showlegend: true, legend: { orientation: "h", y: 1.02, x: 0, yanchor: "bottom" }, margin: { l: 8, r: 12, t: width < 560 ? 66 : 30, b: 8 }, yaxis: { title: { text: "MW" }, rangemode: "tozero" }, xaxis: { type: "date", tickformat: "%Y", dtick: "M12" } },
+      layout: { height: 280, showlegend: true, legend: { orientation: "h", y: 1.02, x: 0, yanchor: "bottom" }, margin: { l: 8, r: 12, t: width < 760 ? 66 : 40, b: 8 }, yaxis: { title: { text: "MW" }, rangemode: "tozero" }, xaxis: { type: "date", tickformat: "%Y", dtick: "M12" } },
     };
   };
 }
