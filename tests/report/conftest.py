@@ -72,7 +72,7 @@ def hostile_answers_folder(mission_folder: Path, tmp_path_factory: pytest.TempPa
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("explain", "frontier", "regret")
     )
     for record in (*found["bridges"], *found["offers"]):
-        record |= {"offer": HOSTILE[5], "supplier": HOSTILE[1], "origin": HOSTILE[7]}
+        record |= {"offer": HOSTILE[5], "supplier": HOSTILE[1], "origin": HOSTILE[7], "product": HOSTILE[5]}
     for record in (*found["offers"], *found["rules"], *found["alternatives"]):
         record["text"] = text
     for record in found["rules"]:
