@@ -8,10 +8,12 @@ function initialLines(dossier) {
   return first.length ? first : dossier.order_lines;
 }
 
-// Supplier and product of an order.
+// Supplier and product of an order; the name of the offer before it where two offers are of one product.
 function offerNames(dossier) {
   const full = (a) => (a.product.startsWith(a.supplier) || a.supplier.startsWith("Reference ") ? a.product : a.supplier + " " + a.product);
-  const names = new Map(dossier.awards.map((a) => [a.offer, full(a)]));
+  const all = dossier.awards.map(full);
+  const twice = (name) => all.indexOf(name) !== all.lastIndexOf(name);
+  const names = new Map(dossier.awards.map((a, i) => [a.offer, (twice(all[i]) ? a.offer + ": " : "") + all[i]]));
   return (q) => names.get(q.offer) || q.offer;
 }
 
