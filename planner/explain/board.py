@@ -189,7 +189,7 @@ class _Board:
         """
         groups = ranges.groups_of(self.desk) if asked.ranges else ()
         widths = sorted(ranges.WITHIN_FRAC, reverse=True)
-        first = [(f"offer {n}", partial(self._offer, n, False)) for n in offers]
+        first: list[_Job] = [(f"offer {n}", partial(self._offer, n, False)) for n in offers]
         first += [(f"price of {n}", partial(self._price, n, False)) for n in offers]
         first += [(f"range of {k} {n} within {w:.0%}", partial(self._range, k, n, m, w, False))
                   for w in widths for k, n, m in groups]  # fmt: skip

@@ -14,6 +14,7 @@ from planner.checks import Checks
 from planner.infeasible import Clash, Diagnosis, WayOut, diagnose
 from planner.plancommand import PlanWish
 from planner.report.clash import clash_html, write_clash
+from planner.solve import NoPlan
 from planner.writing import _TABLES, write_plan
 from tests.report.folders import HOSTILE
 
@@ -64,13 +65,19 @@ def test_the_message_names_the_page(clash_folder: Path, capsys: pytest.CaptureFi
     assert str(clash_folder / "report.html") in capsys.readouterr().err
 
 
-def test_no_plan_of_an_earlier_run_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_plan_of_an_earlier_run_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The earlier plan is kept, apart; so is what a run that finds no plan in time leaves."""
     found = planner.plan(planner.load_case("tiny"))
-    for wish, code in (
-        (PlanWish("tiny", OVERRIDES, tmp_path, None, None, False, True, True), 3),
-        (PlanWish("tiny", [], tmp_path, None, 1e-6, False, True, True), 5),
-    ):
+
+    def too_late(*_: object, **__: object) -> None:
+        raise NoPlan(interrupted=False)
+
+    for overrides, code in ((OVERRIDES, 3), ([], 5)):
+        wish = PlanWish("tiny", overrides, tmp_path, None, None, False, True, True)
+        if code == 5:
+            monkeypatch.setattr("planner.frontier.weighted.plan", too_late)
         write_plan(found, planner.load_case("tiny"), tmp_path)
         for name in ("explain.json", "report.xlsx", "mine.csv"):
             (tmp_path / name).write_text("{}", encoding="utf-8")

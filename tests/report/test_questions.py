@@ -97,8 +97,8 @@ def test_a_newcomer_finds_every_part_of_every_answer(mission_folder: Path, watch
     for rule in found["rules"]:  # which is cheapest to relax
         assert rule["words"] in page.locator("#why-rules").inner_text()
     front = raw(mission_folder, "frontier")  # by half, to nothing, the knee, the probability, who pays
-    named = page.locator("#front-points tbody").inner_text()
-    assert all(words in named for words in ("Cheap end", "Half the exposure", "Knee", "Secure end"))
+    named = page.locator("#front-points tbody").inner_text().lower()
+    assert all(words in named for words in ("cheap end", "half the exposure", "knee", "secure end"))
     assert page.locator("#front-stretches tbody tr").count() == sum(p["supported"] for p in front["points"]) - 1
     assert page.locator("#front-jumps tbody tr").count() == len(front["jumps"])
     for c in raw(mission_folder, "regret")["cases"][0]["candidates"]:
