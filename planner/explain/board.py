@@ -31,7 +31,7 @@ _QUESTION_LEAST_S = 10.0
 FRACTIONS_GAP_FRAC = 0.003
 #: Part of the time left that a chapter may take before the next one has its turn; what it leaves is asked at the end.
 _PART = {
-    "compare": 1.0, "first": 1.0, "alternatives": 0.5, "offers": 0.3, "rules": 0.35, "baselines": 0.35, "ranges": 0.3,
+    "compare": 1.0, "first": 1.0, "offers": 0.3, "rules": 0.35, "baselines": 0.35, "ranges": 0.3,
     "prices": 0.5, "closer": 1.0,
 }  # fmt: skip
 
@@ -191,12 +191,14 @@ class _Board:
         widths = sorted(ranges.WITHIN_FRAC, reverse=True)
         first: list[_Job] = [(f"offer {n}", partial(self._offer, n, False)) for n in offers]
         first += [(f"price of {n}", partial(self._price, n, False)) for n in offers]
-        first += [(f"range of {k} {n} within {w:.0%}", partial(self._range, k, n, m, w, False))
-                  for w in widths for k, n, m in groups]  # fmt: skip
+        for width in widths:  # the widest of them, then the alternatives, tell more than the others
+            first += [(f"range of {k} {n} within {width:.0%}", partial(self._range, k, n, m, width, False))
+                      for k, n, m in groups]  # fmt: skip
+            if asked.alternatives and width == widths[0]:
+                first.append(("alternatives", self._alternatives))
         return {
             "compare": lambda: [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()],
             "first": lambda: first,
-            "alternatives": lambda: [("alternatives", self._alternatives)] if asked.alternatives else [],
             "offers": lambda: [(f"offer {n}", partial(self._offer, n)) for n in self._in_order(offers)],
             "rules": lambda: [
                 (f"rule {n}, {change}", partial(self._rule, n, change))

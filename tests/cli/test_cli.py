@@ -425,6 +425,16 @@ def test_live_line_states_bound_and_gap(monkeypatch: pytest.MonkeyPatch) -> None
     assert "best found 107.0, bound 101.0 million USD, gap 5.61%" in line.line()
 
 
+def test_no_bound_that_is_reported_lies_above_the_plan() -> None:
+    """Fixed decisions give bounds of a part of the question: they are not reported as bounds of it."""
+    told: list[float] = []
+    found = planner.plan(
+        planner.load_case("utility-200mw"), gap_frac=0.05, progress=lambda step, best, bound: told.append(bound)
+    )
+    assert max(told) > 0.0
+    assert max(told) <= found.cost_musd + 1e-6
+
+
 def test_live_line_forgets_what_the_bound_rules_out() -> None:
     """A best solution of a problem that still lacked rows is no plan once the bound has passed it."""
     line = LiveLine(quiet=True)
