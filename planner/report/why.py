@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
-from planner.answers import Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
+from planner.answers import Alternative, Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
 from planner.dossier import Turn
 from planner.report.wording import change, chemistry, number, percent, span
 
@@ -97,6 +97,16 @@ class Why:
     def names(self) -> dict[str, str]:
         """Supplier and product of every offer."""
         return {b.offer: b.name for b in self.explanation.bridges}
+
+    def bought(self, plan: Alternative) -> list[str]:
+        """What an alternative buys over all periods, the most energy first."""
+        containers: dict[str, int] = {}
+        energy: dict[str, float] = {}
+        for order in plan.orders:
+            containers[order.offer] = containers.get(order.offer, 0) + order.containers
+            energy[order.offer] = energy.get(order.offer, 0.0) + order.energy_mwh
+        ranked = sorted(containers, key=lambda offer: -energy[offer])
+        return [f"{number(containers[offer])} \u00d7 {self.names.get(offer, offer)}" for offer in ranked]
 
     @property
     def widest_frac(self) -> float | None:
