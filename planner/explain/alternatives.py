@@ -24,7 +24,7 @@ _MOST_TRIES = 3
 _ROUNDING_FRAC = 0.002
 _REACH = 3
 #: Seconds that each step of one alternative may take: any plan that is clearly different will do.
-_STEP_S = 8.0
+_STEP_S = 12.0
 #: The search for the most different plan stops within this share of the storage.
 _CLOSE_FRAC = 0.002
 
