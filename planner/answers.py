@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from planner.dossier import full_name
 from planner.results import Plan, Record
 
 SCHEMA_VERSION = "1.0"
@@ -58,6 +59,12 @@ class Bridge(Record):
     net_usd_per_kwh: float
     at_site_usd_per_kw: float
     confidence: str
+    product: str = ""
+
+    @property
+    def name(self) -> str:
+        """Supplier and product, for sentences; the name of the offer where the product is not stated."""
+        return full_name(self.supplier, self.product) if self.product else self.offer
 
 
 class Threshold(Record):
@@ -81,8 +88,9 @@ class OfferAnswer(Record):
     """Why an offer is, or is not, in the plan.
 
     ``extra_cost`` is what the plan costs more with the decision turned round: for an offer that is bought,
-    the cost of losing it; for one that is not, the cost of buying its minimum order. ``priced`` tells whether
-    price and duty were looked for already, ``thorough`` whether lead time and allocation were too.
+    the cost of losing it; for one that is not, the cost of buying its minimum order. ``settled`` tells whether
+    that cost is known to the gap or to a tenth of itself, ``priced`` whether price and duty were looked for to the
+    same end (a first bracket of the price may stand before), ``thorough`` whether lead time and allocation were too.
     """
 
     offer: str
@@ -101,9 +109,16 @@ class OfferAnswer(Record):
     extra_cost_lower_musd: float | None
     extra_cost_upper_musd: float | None
     thresholds: tuple[Threshold, ...]
+    settled: bool = True
     priced: bool = True
     thorough: bool
     text: str
+    product: str = ""
+
+    @property
+    def name(self) -> str:
+        """Supplier and product, for sentences; the name of the offer where the product is not stated."""
+        return full_name(self.supplier, self.product) if self.product else self.offer
 
 
 class RulePrice(Record):
@@ -127,6 +142,7 @@ class Range(Record):
 
     The smallest amount lies between ``least_lower`` and ``least_upper``, the largest between ``most_lower``
     and ``most_upper``; the inner figures belong to plans that were found.
+    ``settled`` tells whether both are known as closely as was asked.
     """
 
     group: Literal["supplier", "country", "chemistry"]
@@ -138,6 +154,7 @@ class Range(Record):
     least_upper_mwh: float
     most_lower_mwh: float
     most_upper_mwh: float
+    settled: bool = True
     verdict: Literal["in every plan", "in none", "a choice", "open"]
 
 

@@ -34,6 +34,11 @@ class Span(Exhibit):
     energisable_mw: float
 
 
+def full_name(supplier: str, product: str) -> str:
+    """Supplier and product as one name: the supplier not twice, and not where it is only a reference."""
+    return product if product.startswith(supplier) or supplier.startswith("Reference ") else f"{supplier} {product}"
+
+
 class Award(Exhibit):
     """Everything bought of one offer."""
 
@@ -65,7 +70,7 @@ class Award(Exhibit):
     @property
     def name(self) -> str:
         """Supplier and product, for sentences."""
-        return self.product if self.product.startswith(self.supplier) else f"{self.supplier} {self.product}"
+        return full_name(self.supplier, self.product)
 
 
 class OrderLine(Exhibit):

@@ -109,6 +109,7 @@ class PlanWish:
             except NoPlan as stop:
                 line.close()
                 say(f"No plan: {stop}. A longer --time-limit may help.")
+                _set_aside(folder)
                 return reply(out, self.as_json, STOPPED, {"status": "no_plan", "reason": str(stop)})
 
     def _explain(self, problem: Problem, folder: Path, out: TextIO, line: LiveLine) -> int:
@@ -143,9 +144,10 @@ class PlanWish:
         return reply(out, self.as_json, INFEASIBLE, answer)
 
     def _page_of_clash(self, problem: Problem, clash: Diagnosis | None, checks: Checks, folder: Path) -> None:
-        """Write the page of a case without a plan; a plan of an earlier run stays, and is told apart by its page."""
+        """Write the page of a case without a plan, where no plan of an earlier run is left."""
         from planner.report.clash import write_clash
 
+        _set_aside(folder)
         try:
             page = write_clash(folder, problem, clash, checks, self._command())
         except OSError as error:
@@ -186,3 +188,16 @@ class PlanWish:
         if code or not self.quiet:
             say(kept)
         return code
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep the plan of an earlier run apart: the folder would show it as the answer of this one."""
+    from planner.writing import set_aside
+
+    try:
+        moved = set_aside(folder)
+    except OSError as error:
+        say(f"The plan of an earlier run could not be moved out of {folder}: {error.strerror or error}.")
+    else:
+        if moved is not None:
+            say(f"The plan of an earlier run is now in {moved}.")

@@ -92,6 +92,12 @@ class Solution:
         return max(0.0, self.cost_musd - self.bound_musd) / max(abs(self.cost_musd), 1e-9)
 
 
+def _without_bound(report: Progress, step: str, best_musd: float, bound_musd: float) -> None:
+    """Report a solution, but not a bound that holds only for a part of the question."""
+    del bound_musd
+    report(step, best_musd, -np.inf)
+
+
 @dataclass
 class Search:
     """One search; ``run`` does it all."""
@@ -105,6 +111,8 @@ class Search:
     timing_s: dict[str, float] = field(default_factory=dict)
     rules: frozenset[str] = frozenset(RULES)
     site_open: bool = False
+    #: Whether some decisions are fixed just now: bounds then hold for a part of the question only.
+    narrowed: bool = False
     #: (offer, period label) -> containers that are bought whatever they cost.
     held: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
@@ -362,12 +370,13 @@ class Search:
     def _fixed(self, columns: NDArray[np.bool_], x: FloatArray) -> Iterator[None]:
         """Fix whole-number columns at their rounded values for a while."""
         lower, upper = self.compiled.lower, self.compiled.upper
-        whole = np.round(x)
+        whole, before = np.round(x), self.narrowed
         self.compiled.lower, self.compiled.upper = np.where(columns, whole, lower), np.where(columns, whole, upper)
+        self.narrowed = True
         try:
             yield
         finally:
-            self.compiled.lower, self.compiled.upper = lower, upper
+            self.compiled.lower, self.compiled.upper, self.narrowed = lower, upper, before
 
     @contextmanager
     def _close_by(self, x: FloatArray, within: int) -> Iterator[None]:
@@ -502,7 +511,10 @@ class Search:
         problem = self.compiled
         if self.site_open and not site:
             problem = without_site(problem)
-        run = Run(problem, self.stop, self.seed, self.progress if integer.any() else None)
+        report = self.progress if integer.any() else None
+        if report is not None and self.narrowed:
+            report = partial(_without_bound, report)
+        run = Run(problem, self.stop, self.seed, report)
         run.load(integer)
         return run
 

@@ -196,6 +196,8 @@ class Run:
     stop: Stop
     seed: int
     progress: Progress | None = None
+    #: Told (cost of the best plan, bound): whether that is enough, so that the run may end.
+    enough: Callable[[float, float], bool] = field(default=lambda best, bound: False)
     highs: highspy.Highs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -306,8 +308,10 @@ class Run:
 
         def looked(event: highspy.HighsCallbackEvent) -> None:
             heard(event)
+            out = event.data_out
+            if self.enough(out.mip_primal_bound, out.mip_dual_bound):
+                event.interrupt()
             if self.progress is not None:
-                out = event.data_out
                 self.progress("branch and bound", out.mip_primal_bound, out.mip_dual_bound)
 
         h = self.highs

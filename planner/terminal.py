@@ -134,6 +134,9 @@ class LiveLine:
             self.best_musd[whose] = min(self.best_musd.get(whose, math.inf), incumbent)
         if bound_holds and math.isfinite(bound):
             self.bound_musd = max(self.bound_musd, bound)
+        # What lies below the bound kept too few rules: outage rows, or those of the site, were still missing.
+        slack = 1e-6 * max(1.0, abs(self.bound_musd)) if math.isfinite(self.bound_musd) else 0.0
+        self.best_musd = {k: v for k, v in self.best_musd.items() if v >= self.bound_musd - slack}
         now = time.monotonic()
         if self._live is not None and now - self._refreshed > _REFRESH_S:
             # HiGHS may hold the interpreter for long: refresh from its callback, not only from the thread.

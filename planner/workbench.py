@@ -7,7 +7,7 @@ no plan lies. Outage rows found for one question stay for the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -67,6 +67,15 @@ class Change:
 
 
 NOTHING = Change()
+#: Told (cost of the best plan, bound): whether a question is decided.
+Enough = Callable[[float, float], bool]
+
+
+def never_enough(upper: float, lower: float) -> bool:
+    """Only the gap ends the search."""
+    return False
+
+
 Curves = dict[object, Requirement]
 
 
@@ -86,6 +95,11 @@ class Bracket:
     def impossible(self) -> bool:
         """Whether it is proved that no plan exists."""
         return self.lower == np.inf
+
+    def joined(self, other: Bracket) -> Bracket:
+        """What two brackets of the same question tell together."""
+        best = self if self.upper <= other.upper else other
+        return Bracket(max(self.lower, other.lower), best.upper, best.x)
 
 
 class Workbench:
@@ -208,8 +222,12 @@ class Workbench:
 
     def force_in(self, o: int) -> Change:
         """At least the minimum order of an offer is bought."""
+        return self.buy_of(frozenset([o]))
+
+    def buy_of(self, offers: frozenset[int]) -> Change:
+        """At least the minimum order of one of some offers is bought."""
         row = np.zeros(len(self.compiled.cost))
-        row[self.columns.tiers[o]] = 1.0
+        row[[j for o in offers for j in self.columns.tiers.get(o, []) if j >= 0]] = 1.0
         return Change(rows=((row, 1.0, INFINITY),))
 
     def force_out(self, offers: frozenset[int]) -> Change:
@@ -223,6 +241,16 @@ class Workbench:
 
     # -- solving --------------------------------------------------------------------------
 
+    def relaxed(self, change: Change) -> float:
+        """Bound of a question from its relaxation alone; inf if that is infeasible."""
+        found = self._lazily(change, np.zeros_like(self.integer), self.site_binds, self._own_stop(np.inf))
+        return np.inf if found.infeasible else found.bound
+
+    def attained(self, change: Change, start: FloatArray) -> Bracket:
+        """Best plan with the yes-or-no decisions of another one; no bound comes with it."""
+        found = self._attain(change, start, self._own_stop(np.inf))
+        return Bracket(-np.inf, found.objective, found.x)
+
     def solve(
         self,
         change: Change = NOTHING,
@@ -231,26 +259,50 @@ class Workbench:
         abs_gap: float = 0.0,
         start: FloatArray | None = None,
         limit_s: float = np.inf,
+        least: float = -np.inf,
+        enough: Enough = never_enough,
+        branch: bool = True,
+        plan_wanted: bool = False,
     ) -> Bracket:
         """Solve a question to a gap, or to what the time allows.
 
-        ``start`` is a plan of a like question; ``abs_gap`` is a gap in the unit of the objective.
+        Parameters
+        ----------
+        change
+            What the question changes.
+        gap_frac, abs_gap
+            Gap asked, as a share of the objective (the workbench's if None) and in its unit.
+        start
+            A plan of a like question.
+        limit_s
+            Seconds that the question may take.
+        least
+            A bound that is known to hold: that of a question of which this one is a part.
+        enough
+            Told (upper, lower): whether the answer is decided, however wide the gap still is.
+        branch
+            If not, only what costs one relaxation and one run with the decisions of the start: a first bracket.
+        plan_wanted
+            Whether a good plan matters more than a close bound.
         """
         gap = self.gap_frac if gap_frac is None else gap_frac
         stop = self._own_stop(limit_s)
-        lower, best = -np.inf, Attempt(None, np.inf, -np.inf, False)
+        best = Attempt(None, np.inf, -np.inf, False)
         relaxed = self._lazily(change, np.zeros_like(self.integer), self.site_binds, stop)
         if relaxed.infeasible:
             return Bracket(np.inf, np.inf, None)
-        lower = max(lower, relaxed.bound)
+        lower = max(least, relaxed.bound)
         if start is not None and len(start) == len(self.compiled.cost):
             best = self._attain(change, start, stop, abs_gap)
-        site_in = self.site_binds
-        for _ in range(_MOST_ROUNDS):
-            if stop.now or self._closed(best, lower, gap, abs_gap):
+        site_in, started = self.site_binds, best.x is not None
+        for _ in range(_MOST_ROUNDS if branch else 0):
+            if stop.now or self._closed(best, lower, gap, abs_gap) or enough(best.objective, lower):
                 break
             known = len(self.outages.rows)
             run = self._run(change, self.integer, site_in, stop)
+            if started and not self.whole and not plan_wanted:
+                run.seldom_guess()
+            run.enough = enough
             attempt = run.solve(gap * _RUN_SHARE, start=best.x, abs_gap=abs_gap * _RUN_SHARE)
             self.solves += 1
             if attempt.infeasible:
@@ -260,7 +312,8 @@ class Workbench:
             lower = max(lower, attempt.bound)
             found = self._attain(change, attempt.x, stop, abs_gap)
             best = found if found.objective < best.objective else best
-            if len(self.outages.rows) == known and not self._closed(best, lower, gap, abs_gap):
+            done = self._closed(best, lower, gap, abs_gap) or enough(best.objective, lower)
+            if len(self.outages.rows) == known and not done:
                 if site_in:  # nothing more to learn: the gap that remains is stated
                     break
                 site_in = True

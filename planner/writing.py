@@ -130,6 +130,44 @@ def _operations(plan: Plan) -> dict[str, Table]:
     }
 
 
+#: What ``planner plan`` and ``planner explain`` leave in a folder, but for the suffixes of tables.
+_TABLES = (
+    "orders", "placements", "zone_options", "rule_prices", "entities", "credit_pools", "sourcing", "sourced_layers",
+    "energisation_steps", "retirements", "cost_breakdown", "served", "critical_path", "reliability", "fire",
+    "requirement_waterfall", "verification", "operating_years", "operating_lots", "held_energy", "daily_use",
+    "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges", "explain_offers",
+    "explain_thresholds", "explain_rules", "explain_ranges", "explain_alternatives", "explain_baselines",
+    "explain_orders",
+)  # fmt: skip
+_OTHERS = ("explain.json", "report.html", "report.xlsx", "plan.json")
+EARLIER = "earlier"
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move the plan of an earlier run, and all that was written with it, to a folder of its own.
+
+    For a run that ends without a plan: its folder must not show another run's.
+
+    Returns
+    -------
+    Path or None
+        Where the earlier plan is; None if there was none.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be moved.
+    """
+    names = [*(f"{t}.{kind}" for t in _TABLES for kind in ("csv", "parquet")), *_OTHERS]
+    there = [name for name in names if (folder / name).is_file()]
+    if "plan.json" not in there:
+        return None
+    (folder / EARLIER).mkdir(exist_ok=True)
+    for name in there:
+        os.replace(folder / name, folder / EARLIER / name)
+    return folder / EARLIER
+
+
 def schedule_files(plan: Plan) -> dict[str, bytes]:
     """Hourly schedules as Parquet: the site per period and step, and every lot; no file without schedules."""
     if not plan.schedules:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 
+import numpy as np
+
 from planner.answers import Baseline, Explanation, ProblemKind, Range
 from planner.checks import refuse_operations
 from planner.explain import alternatives, baselines, ranges
@@ -18,7 +20,7 @@ from planner.explain.orders import Counts
 from planner.explain.rule_prices import Change, changes_of, eased_by_dropped, price_rule
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
-from planner.rulebook import rules_of
+from planner.rulebook import Rule, rules_of
 from planner.solve import Stop
 
 BUDGET_S = 600.0
@@ -28,7 +30,10 @@ _QUESTION_LEAST_S = 10.0
 #: Containers bought in fractions differ from whole ones by more than a smaller gap would tell.
 FRACTIONS_GAP_FRAC = 0.003
 #: Part of the time left that a chapter may take before the next one has its turn; what it leaves is asked at the end.
-_PART = {"compare": 1.0, "offers": 0.3, "rules": 0.35, "baselines": 0.35, "ranges": 0.3, "prices": 0.5, "closer": 1.0}
+_PART = {
+    "compare": 1.0, "first": 1.0, "offers": 0.3, "rules": 0.35, "baselines": 0.35, "ranges": 0.3,
+    "prices": 0.5, "closer": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,44 +167,76 @@ class _Board:
         unknown += [n for n in rules if n not in known]
         if unknown:
             raise ValueError(f"the case has no offer or rule of the name {', '.join(unknown)}")
-        offers = self._in_order(offers)
-        chapters: dict[str, list[_Job]] = {
-            "compare": [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()],
-            "offers": [(f"offer {n}", partial(self._offer, n)) for n in offers],
-            "rules": [
-                (f"rule {n}, {change}", partial(self._rule, n, change))
-                for change in ("dropped", "eased")
-                for n in rules
-                if change in changes_of(known[n])
-            ],
-            "baselines": [(f"baseline {n}", partial(self._baseline, n)) for n in baselines.names() if asked.baselines],
-            "ranges": [
-                (f"range of {kind} {name} within {w:.0%}", partial(self._range, kind, name, members, w))
-                for w in sorted(ranges.WITHIN_FRAC, reverse=True)
-                for kind, name, members in ranges.groups_of(self.desk)
-                if asked.ranges
-            ],
-            "prices": [(f"price of {n}", partial(self._price, n)) for n in offers],
-            "closer": [(f"lead time and allocation of {n}", partial(self._closer, n)) for n in offers],
-        }
-        if asked.alternatives:
-            chapters["baselines"].append(("alternatives", self._alternatives))
+        chapters = self._chapters(asked, offers, rules, known)
         later: list[_Job] = []
         longest = self.desk.question_s
-        for chapter, jobs in chapters.items():
+        for chapter, listed in chapters.items():
+            jobs = listed()
             own = Stop(_PART[chapter] * self.desk.stop.left_s())
             for i, (name, job) in enumerate(jobs):
                 self.desk.question_s = min(longest, max(_QUESTION_LEAST_S, own.left_s() / (len(jobs) - i)))
                 if own.now or not self._asked(job):
                     later.append((name, job))
         self.desk.question_s = longest
-        self._put(unfinished=tuple(name for name, job in later if not self._asked(job)))
+        self._put(unfinished=tuple(dict.fromkeys(name for name, job in later if not self._asked(job))))
+
+    def _chapters(
+        self, asked: Asked, offers: list[str], rules: list[str], known: Mapping[str, Rule]
+    ) -> dict[str, Callable[[], list[_Job]]]:
+        """What is asked, in chapters; each lists its questions when its turn comes, by what is known then.
+
+        First brackets of all that has any come before one of them is narrowed.
+        """
+        groups = ranges.groups_of(self.desk) if asked.ranges else ()
+        widths = sorted(ranges.WITHIN_FRAC, reverse=True)
+        first: list[_Job] = [(f"offer {n}", partial(self._offer, n, False)) for n in offers]
+        first += [(f"price of {n}", partial(self._price, n, False)) for n in offers]
+        for width in widths:  # the widest of them, then the alternatives, tell more than the others
+            first += [(f"range of {k} {n} within {width:.0%}", partial(self._range, k, n, m, width, False))
+                      for k, n, m in groups]  # fmt: skip
+            if asked.alternatives and width == widths[0]:
+                first.append(("alternatives", self._alternatives))
+        return {
+            "compare": lambda: [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()],
+            "first": lambda: first,
+            "offers": lambda: [(f"offer {n}", partial(self._offer, n)) for n in self._in_order(offers)],
+            "rules": lambda: [
+                (f"rule {n}, {change}", partial(self._rule, n, change))
+                for change in ("dropped", "eased")
+                for n in rules
+                if change in changes_of(known[n])
+            ],
+            "baselines": lambda: [
+                (f"baseline {n}", partial(self._baseline, n)) for n in baselines.names() if asked.baselines
+            ],
+            "ranges": lambda: [
+                (f"range of {k} {n} within {w:.0%}", partial(self._range, k, n, m, w))
+                for w in widths for k, n, m in groups
+            ],
+            "prices": lambda: [(f"price of {n}", partial(self._price, n)) for n in self._in_order(offers)],
+            "closer": lambda: [
+                (f"lead time and allocation of {n}", partial(self._closer, n)) for n in self._in_order(offers)
+            ],
+        }  # fmt: skip
 
     def _in_order(self, offers: list[str]) -> list[str]:
-        """What is bought and what is not in turn, the cheapest at site first; firm units last of each."""
+        """What is bought and what is not in turn, as it matters to the reader.
+
+        Of what is bought, what may be dearest to lose first; of what is not, what is nearest to being bought.
+        """
+        answers = {a.offer: a for a in self.found.offers}
+
+        def rank(name: str) -> tuple[bool, float, float]:
+            answer = answers.get(name)
+            if answer is None or answer.extra_cost_upper_musd is None:
+                return (True, 0.0, 0.0)
+            near = min((abs(t.change_enters_frac) for t in answer.thresholds if t.change_enters_frac is not None),
+                       default=np.inf)  # fmt: skip
+            return (False, -answer.extra_cost_upper_musd, 0.0) if answer.bought else (
+                False, near, answer.extra_cost_upper_musd)  # fmt: skip
+
         bought = {order.offer for order in self.desk.plan.orders}
-        price = {b.offer: (b.chemistry == "none", b.at_site_usd_per_kwh) for b in self.found.bridges}
-        ranked = sorted(offers, key=lambda name: price.get(name, (False, 0.0)))
+        ranked = sorted(offers, key=rank)
         turns = zip_longest([n for n in ranked if n in bought], [n for n in ranked if n not in bought])
         return [name for pair in turns for name in pair if name is not None]
 
@@ -229,21 +266,26 @@ class _Board:
         best = self.desk.best
         return {"best_lower_musd": best.lower, "best_upper_musd": best.upper}
 
-    def _offer(self, name: str) -> None:
+    def _offer(self, name: str, branch: bool = True) -> None:
         done = {a.offer: a for a in self.found.offers}
-        if name in done and done[name].verdict != "open":
+        if name in done and (done[name].settled or not branch):
             return
-        done[name] = turn_offer(self.desk, name)
-        self._in_time()
+        made = turn_offer(self.desk, name, branch)
+        if name in done:  # its prices stay
+            kept = {k: getattr(done[name], k) for k in ("thresholds", "priced", "thorough")}
+            made = made.model_copy(update=kept)
+        done[name] = made
         order = self.desk.index
         self._put(offers=tuple(sorted(done.values(), key=lambda a: order[a.offer])), **self._best())
+        if branch and not made.settled:  # what is known stands; with more time it is narrowed
+            raise OutOfTime
 
-    def _price(self, name: str) -> None:
+    def _price(self, name: str, branch: bool = True) -> None:
         done = {a.offer: a for a in self.found.offers}
         if name not in done:
             raise OutOfTime
-        if not done[name].priced:
-            done[name] = price_offer(self.desk, done[name])
+        if not done[name].priced and (branch or not done[name].thresholds):
+            done[name] = price_offer(self.desk, done[name], branch)
             self._in_time()
             self._put(offers=tuple(done.values()))
 
@@ -267,12 +309,12 @@ class _Board:
         self._in_time()
         self._put(rules=tuple(done.values()), **self._best())
 
-    def _range(self, kind: str, name: str, members: frozenset[int], within_frac: float) -> None:
+    def _range(self, kind: str, name: str, members: frozenset[int], within_frac: float, branch: bool = True) -> None:
         key = (kind, name, within_frac)
         done: dict[tuple[str, str, float], Range] = {(r.group, r.name, r.within_frac): r for r in self.found.ranges}
-        if key in done and done[key].verdict != "open":
+        if key in done and (not branch or (done[key].settled and done[key].verdict != "open")):
             return
-        done[key] = ranges.range_of(self.desk, kind, name, members, within_frac)
+        done[key] = ranges.range_of(self.desk, kind, name, members, within_frac, branch)
         self._in_time()
         self._put(ranges=tuple(done.values()), **self._best())
 

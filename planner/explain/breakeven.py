@@ -5,7 +5,9 @@ d. Each plan's cost falls linearly with d, so f is concave and falling. The plan
 same whatever d is. The offer enters where f meets that cost: the root of a concave function, which Newton's
 method finds in two or three solves, each from the plan of the last one. A plan found at any d bounds the
 root from above with its straight line; dual bounds at two cuts bound f from below by the chord between
-them, and so the root too.
+them, and so the root too. Left of the last bound f rises at least by the price of the least that must be bought.
+
+A first bracket needs no branch and bound: plans with the decisions of those known, and relaxations.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from planner.workbench import Bracket, Change
 
 #: More solves than this are not spent on one root.
 _MOST_SOLVES = 6
-#: The price may at most triple in the search for where a bought offer leaves.
-_DEAREST = -2.0
+#: Of a first bracket: plans, and relaxations.
+_FEW_SOLVES = 3
+#: The price may grow at most tenfold in the search for where a bought offer leaves.
+_DEAREST = -9.0
 #: Money by which a point beside a root differs from it: more than the solver's own tolerance.
 _BESIDE_MUSD = 1e-5
 #: Roots whose bounds are closer than this are exact enough, as a share of the price.
@@ -42,6 +46,10 @@ class Root:
 
     enters: float
     stays_out: float
+
+    def joined(self, other: Root) -> Root:
+        """What two brackets of the same root tell together."""
+        return Root(min(self.enters, other.enters), max(self.stays_out, other.stays_out))
 
 
 def slope_row(desk: Desk, o: int, figure: Figure) -> FloatArray:
@@ -69,7 +77,9 @@ def slope_row(desk: Desk, o: int, figure: Figure) -> FloatArray:
     return row
 
 
-def price_threshold(desk: Desk, o: int, figure: Figure, with_it: Bracket, without: Bracket) -> Threshold | None:
+def price_threshold(
+    desk: Desk, o: int, figure: Figure, with_it: Bracket, without: Bracket, branch: bool = True
+) -> Threshold | None:
     """Price (or duty) at which an offer enters, or leaves when it is bought; None where there is none.
 
     Parameters
@@ -82,12 +92,40 @@ def price_threshold(desk: Desk, o: int, figure: Figure, with_it: Bracket, withou
         What moves; for the duty, the duty on this offer alone.
     with_it, without
         Optimum with the offer forced in, and without it, at today's figure.
+    branch
+        Whether to search to the gap, or to be content with a first bracket.
     """
     slope = slope_row(desk, o, figure)
-    if not np.any(slope) or with_it.x is None or not np.isfinite(without.upper):
+    if not np.any(slope) or not np.isfinite(without.upper):
         return None
-    root = find_root(desk, o, slope, with_it, without)
+    if branch and with_it.x is not None:
+        root = find_root(desk, o, slope, with_it, without)
+        if not np.isfinite([root.enters, root.stays_out]).all():
+            root = root.joined(first_root(desk, o, slope, with_it, without))
+    else:
+        root = first_root(desk, o, slope, with_it, without)
     return _told(desk, o, figure, with_it.x, root)
+
+
+def first_root(desk: Desk, o: int, slope: FloatArray, with_it: Bracket, without: Bracket) -> Root:
+    """Bracket of the root without branch and bound: from plans near those known, and from relaxations."""
+    bench = desk.bench
+    cost, offset = bench.compiled.cost, bench.compiled.offset
+    forced = bench.force_in(o)
+    plans = [] if with_it.x is None else [with_it.x]
+    for _ in range(_FEW_SOLVES if plans else 0):
+        to = min(1.0, max(_DEAREST, _newton(plans, cost, offset, slope, without.lower)))
+        found = bench.attained(forced.and_also(Change(cost=cost - to * slope, offset=offset)), plans[-1])
+        if desk.stop.now or found.x is None or float((cost - to * slope) @ (found.x - plans[-1])) > -_BESIDE_MUSD:
+            break
+        plans.append(found.x)
+    lowers, least = {0.0: with_it.lower}, max(0.0, bench.relaxed(forced.and_also(Change(cost=slope))))
+    for at in (1.0,) if with_it.lower >= without.upper else (_DEAREST, _DEAREST / 4.0):
+        relaxed = bench.relaxed(forced.and_also(Change(cost=cost - at * slope, offset=offset)))
+        if at < 0.0:  # dearer, no plan costs less than before
+            relaxed = max(relaxed, with_it.lower - at * least)
+        lowers[at] = relaxed
+    return Root(_enters(plans, cost, offset, slope, without), _stays_out(lowers, without, least))
 
 
 def find_root(desk: Desk, o: int, slope: FloatArray, with_it: Bracket, without: Bracket) -> Root:
@@ -135,13 +173,16 @@ def _enters(plans: list[FloatArray], cost: FloatArray, offset: float, slope: Flo
     return crossing if crossing <= 1.0 else np.inf
 
 
-def _stays_out(lowers: dict[float, float], without: Bracket) -> float:
-    """Largest cut up to which every plan with the offer costs more than one without it."""
+def _stays_out(lowers: dict[float, float], without: Bracket, least: float = 0.0) -> float:
+    """Largest cut up to which every plan with the offer costs more than one without it.
+
+    ``least`` is what the price of the offer is in any plan that buys it, in million USD.
+    """
     level = without.upper
     cuts = sorted(lowers)
     above = [cut for cut in cuts if lowers[cut] >= level]
     if not above:
-        return -np.inf
+        return max(cut - (level - lowers[cut]) / least for cut in cuts) if least > _BESIDE_MUSD else -np.inf
     last = max(above)
     after = [cut for cut in cuts if cut > last]
     if not after:
@@ -151,10 +192,11 @@ def _stays_out(lowers: dict[float, float], without: Bracket) -> float:
     return last + (nearest - last) * height / drop if drop > 0 else last
 
 
-def _told(desk: Desk, o: int, figure: Figure, x: FloatArray, root: Root) -> Threshold:
+def _told(desk: Desk, o: int, figure: Figure, x: FloatArray | None, root: Root) -> Threshold:
     """The root in the unit of the quote, for the first period in which the plan with the offer takes it."""
     problem, offer = desk.problem, desk.problem.offers[o]
-    taken = [p for p, j in desk.bench.pair_columns(o) if x[j] > 1e-6]
+    pairs = desk.bench.pair_columns(o)
+    taken = [p for p, j in pairs if x is None or x[j] > 1e-6]
     period = problem.periods[taken[0]] if taken else problem.periods[-1]
     if figure == "price":
         now, unit = quoted_price(offer, year_of(period.start)), offer.price_unit
@@ -180,13 +222,14 @@ def _sentence(
     def said(value: float) -> str:
         return f"{value:,.2f} {unit}" if figure == "price" else f"{100 * value:.2f} %"
 
-    what = "price" if figure == "price" else "duty on this offer alone"
+    what, now_words = "price" if figure == "price" else "duty on this offer alone", f"({said(now)} in {period})"
     if enters is None:
         if root.stays_out >= 1.0:
-            return f"stays out even at a {what} of 0 ({said(now)} in {period})"
-        return f"no {what} down to 0 is proved to bring it in ({said(now)} in {period})"
+            return f"stays out even at a {what} of 0 {now_words}"
+        told = f"no {what} down to 0 is proved to bring it in"
+        return f"{told} {now_words}" if stays is None else f"{told}, from {said(stays)} it stays out {now_words}"
     if stays is None:
-        return f"is in the plan up to a {what} of {said(enters)} at least ({said(now)} in {period})"
+        return f"is in the plan up to a {what} of {said(enters)} at least {now_words}"
     if root.enters <= 0.0:
-        return f"is in the plan up to a {what} of {said(enters)}, out from {said(stays)} ({said(now)} in {period})"
-    return f"enters at a {what} of {said(enters)}, stays out at {said(stays)} ({said(now)} in {period})"
+        return f"is in the plan up to a {what} of {said(enters)}, out from {said(stays)} {now_words}"
+    return f"enters at a {what} of {said(enters)}, stays out from {said(stays)} {now_words}"

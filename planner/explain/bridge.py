@@ -98,6 +98,7 @@ def bridge(problem: Problem, plan: Plan, offer: Offer, period: Period, tier: Tie
         includes=" ".join(sorted(offer.includes)),
         tier=tier.tier,
         confidence=offer.confidence,
+        product=offer.product,
         at_site_usd_per_kw=at_site / (offer.power_mw * KW_PER_MW),
         **{f"{name}_usd_per_kwh": usd / usable_kwh for name, usd in steps.items()},
     )

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from planner.answers import ProblemKind
-from planner.problem import Problem
+from planner.model.coefficients import Coefficients
+from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.rulebook import Variant
-from planner.solve import Infeasible, Stop
+from planner.search import Search
+from planner.solve import BOUND_SLACK_MUSD, Infeasible, Stop
 from planner.workbench import Bracket, Curves, Workbench
 
+#: An extra cost is known well enough when its bracket is no wider than this share of it.
+CLOSE_FRAC = 0.1
 #: Plans of fewer containers are explained in whole ones: there a container more or less is a large step.
 SMALL_PLAN_CONTAINERS = 60
 
@@ -76,11 +82,47 @@ class Desk:
         return found
 
     @cached_property
-    def whole_bench(self) -> Workbench:
-        """The plan's own question in whole containers."""
-        if self.kind == "whole":
-            return self.bench
-        return Workbench(Variant(self.problem), self.stop, True, self.gap_frac, self.bench.outage_names, self.curves)
+    def whole_search(self) -> Search:
+        """Search for whole containers, with the outage rows that are known."""
+        made = Search(Coefficients(self.problem), self.stop, self.gap_frac, self.problem.case.solver.seed)
+        made.prepare(tuple(self.bench.outages.rows))
+        return made
+
+    def turn(self, group: frozenset[int], inside: bool, branch: bool, start: FloatArray | None = None) -> Bracket:
+        """Cheapest plan with (``inside``) something of a group, or without all of it; better at every call.
+
+        Parameters
+        ----------
+        group
+            Indices of offers.
+        inside
+            Whether something of the group is bought, or nothing.
+        branch
+            Whether to search until the answer is known well enough, or to be content with a first bracket.
+        start
+            A plan whose decisions may serve.
+        """
+        known = self.turned.get((group, inside))
+        if known is not None and (not branch or known.impossible or self.settled(known)):
+            return known
+        change = self.bench.buy_of(group) if inside else self.bench.force_out(group)
+        if known is not None and known.x is not None:
+            start = known.x
+        found = self.bench.solve(
+            change, start=start, limit_s=self.question_s, least=self.best.lower, branch=branch,
+            enough=lambda upper, lower: self.settled(Bracket(lower, upper, None)),
+        )  # fmt: skip
+        self.turned[group, inside] = found if known is None or found.impossible else found.joined(known)
+        return self.turned[group, inside]
+
+    def settled(self, turned: Bracket) -> bool:
+        """Whether what a plan costs more than the best one is known to the gap, or closely beside its size."""
+        if not np.isfinite(turned.upper):
+            return turned.impossible
+        more = turned.upper - self.best.upper
+        close = CLOSE_FRAC * max(0.0, more) if self.kind == "fractions" else 0.0
+        wide = max(self.gap_frac * abs(turned.upper), close) + 3 * BOUND_SLACK_MUSD
+        return bool(turned.upper - turned.lower <= wide)
 
     def fresh(self, variant: Variant) -> Workbench:
         """Workbench of a changed question, with the outage rows that are known already."""

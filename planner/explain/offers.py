@@ -13,7 +13,7 @@ from planner.problem import Offer
 from planner.workbench import Bracket
 
 
-def turn_offer(desk: Desk, name: str) -> OfferAnswer:
+def turn_offer(desk: Desk, name: str, branch: bool = True) -> OfferAnswer:
     """Answer for one offer: what turning the decision round costs.
 
     Parameters
@@ -22,43 +22,43 @@ def turn_offer(desk: Desk, name: str) -> OfferAnswer:
         The plan and its question.
     name
         Of the offer.
+    branch
+        Whether to search until the cost is known well enough, or to be content with a first bracket.
     """
     o = desk.index[name]
-    desk.note(f"offer {name}")
+    desk.note(f"offer {name}" if branch else f"offer {name}, first figures")
     if o not in desk.bench.c.offers_used:
         return _never(desk, o)
-    return _answer(desk, o, *_both_ways(desk, o))
+    return _answer(desk, o, *_both_ways(desk, o, branch))
 
 
-def price_offer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
-    """Return the answer with the price and the duty at which the decision would change."""
+def price_offer(desk: Desk, answer: OfferAnswer, branch: bool = True) -> OfferAnswer:
+    """Return the answer with the price (and, if ``branch``, the duty) at which the decision would change.
+
+    Without ``branch`` the figures are those of a few relaxations and plans near the best one: first brackets.
+    """
     if answer.priced:
         return answer
     o = desk.index[answer.offer]
-    desk.note(f"price of {answer.offer}")
-    with_it, without, _ = _both_ways(desk, o)
+    desk.note(f"price of {answer.offer}" if branch else f"price of {answer.offer}, first figures")
+    with_it, without, _ = _both_ways(desk, o, branch)
     thresholds: list[Threshold] = []
     if not without.impossible and not with_it.impossible:
-        for figure in ("price", "duty"):
-            found = price_threshold(desk, o, figure, with_it, without)
+        for figure in ("price", "duty") if branch else ("price",):
+            found = price_threshold(desk, o, figure, with_it, without, branch)
             if found is not None:
                 thresholds.append(found)
-    return answer.model_copy(update={"thresholds": tuple(thresholds), "priced": True})
+    return answer.model_copy(update={"thresholds": tuple(thresholds), "priced": branch})
 
 
-def _both_ways(desk: Desk, o: int) -> tuple[Bracket, Bracket, bool]:
+def _both_ways(desk: Desk, o: int, branch: bool) -> tuple[Bracket, Bracket, bool]:
     """Cheapest plans with and without an offer, and whether the best plan buys it."""
-    best, bench, alone = desk.best, desk.bench, frozenset([o])
+    best, alone = desk.best, frozenset([o])
     assert best.x is not None
-    used = bench.uses(best.x, o)
-    if (alone, not used) not in desk.turned:
-        if used:
-            desk.turned[alone, False] = bench.solve(bench.force_out(alone), limit_s=desk.question_s)
-        else:
-            start = _with_offer(desk, o, best.x)
-            desk.turned[alone, True] = bench.solve(bench.force_in(o), start=start, limit_s=desk.question_s)
-    turned = desk.turned[alone, not used]
-    return (best, turned, used) if used else (turned, best, used)
+    used = desk.bench.uses(best.x, o)
+    if used:
+        return best, desk.turn(alone, False, branch, _without_offer(desk, o, best.x)), used
+    return desk.turn(alone, True, branch, with_offer(desk, o, best.x)), best, used
 
 
 def look_closer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
@@ -70,7 +70,14 @@ def look_closer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
     return answer.model_copy(update={"thresholds": (*answer.thresholds, *found), "thorough": True})
 
 
-def _with_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
+def _without_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
+    """Return the decisions of a plan without an offer: a start, not yet a plan."""
+    start = x.copy()
+    start[[j for j in desk.bench.columns.tiers[o] if j >= 0]] = 0.0
+    return start
+
+
+def with_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
     """Return the decisions of a plan with an offer added in its first tier: a start, not yet a plan."""
     start = x.copy()
     start[desk.bench.columns.tiers[o][0]] = 1.0
@@ -86,22 +93,26 @@ def _answer(desk: Desk, o: int, with_it: Bracket, without: Bracket, used: bool) 
     turned, kept = (without, with_it) if used else (with_it, without)
     low, high = max(0.0, turned.lower - kept.upper), turned.upper - kept.lower
     bought = sum(order.containers for order in desk.plan.orders if order.offer == offer.offer)
+    what = "losing it costs" if used else "its minimum order costs"
     if turned.impossible:
         verdict = "needed" if used else "does not fit"
         text = "no plan keeps every rule without it" if used else "no plan with its minimum order keeps every rule"
     elif not np.isfinite(turned.upper):
         verdict = "open"
-        text = f"the time was too short; turning the decision round costs at least {low:,.2f} million USD more"
+        text = f"no plan was found in the time given; {what} at least {low:,.2f} million USD more"
+    elif low <= 0.0 and not desk.settled(turned):
+        verdict = "open"
+        text = f"{what} at most {high:,.2f} million USD more; the time was too short to narrow it"
     elif low <= 0.0:
         verdict = "tie"
         text = f"a tie within the gaps: with it or without it, the cost differs by at most {high:,.2f} million USD"
     else:
         verdict = "bought" if used else "stays out"
-        what = "losing it costs" if used else "its minimum order costs"
         text = f"{what} {between(low, high)} million USD more"
     if bool(bought) != used:
         text += "; the plan in whole containers decides otherwise than the problem these numbers are from"
-    return _record(offer, bought, verdict, desk, (with_it, without), (low, high), text)
+    made = _record(offer, bought, verdict, desk, (with_it, without), (low, high), text)
+    return made.model_copy(update={"settled": desk.settled(turned)})
 
 
 def _record(
@@ -118,6 +129,7 @@ def _record(
     return OfferAnswer(
         offer=offer.offer,
         supplier=offer.supplier,
+        product=offer.product,
         chemistry=offer.chemistry,
         origin=offer.origin,
         bought=bought > 0,

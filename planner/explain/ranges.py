@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.answers import Range
 from planner.explain.desk import Desk
+from planner.explain.offers import with_offer
 from planner.problem import FloatArray
 from planner.solve import INFINITY
 from planner.workbench import Bracket, Change
@@ -37,13 +38,16 @@ def near_best(desk: Desk, within_frac: float) -> Change:
     return Change(rows=((compiled.cost.copy(), -INFINITY, limit),))
 
 
-def range_of(desk: Desk, kind: str, name: str, offers: frozenset[int], within_frac: float) -> Range:
+def range_of(
+    desk: Desk, kind: str, name: str, offers: frozenset[int], within_frac: float, branch: bool = True
+) -> Range:
     """Least and largest amount of a group over all plans within a share of the optimum.
 
     The cost of the best plan with the group, and of the best without it, tell most verdicts; the amounts are
-    looked for only where these two leave them open.
+    looked for only where these two leave them open. Without ``branch`` the amounts are those of a few plans and
+    relaxations: a first bracket.
     """
-    desk.note(f"range of {kind} {name} within {within_frac:.0%}")
+    desk.note(f"range of {kind} {name} within {within_frac:.0%}{'' if branch else ', first figures'}")
     bench, best = desk.bench, desk.best
     assert best.x is not None
     row = bench.energy_row(offers)
@@ -52,19 +56,23 @@ def range_of(desk: Desk, kind: str, name: str, offers: frozenset[int], within_fr
     near = near_best(desk, within_frac)
     limit = (1.0 + within_frac) * best.upper
     none = Bracket(0.0, 0.0, best.x)
-    without, having = _without(desk, offers), _with(desk, offers)
-    least = none if without.upper <= limit else _extreme(desk, near, row, total)
+    without, having = _without(desk, offers, branch), _with(desk, offers, branch)
+    least = none if without.upper <= limit else _extreme(desk, near, row, total, best.x, branch)
     if having.lower > limit:
         most = none
     else:
-        upside = _extreme(desk, near, -row, total)
+        begin = having.x if having.x is not None and having.upper <= limit else best.x
+        upside = _extreme(desk, near, -row, total, begin, branch)
         most = Bracket(-upside.upper, -upside.lower, upside.x)
     if having.x is not None and having.upper <= limit:  # the cheapest plan with the group is one of those near it
         most = Bracket(max(most.lower, float(row @ having.x)), most.upper, most.x)
     mine = row != 0.0
     ceiling = float(bench.compiled.upper[mine] @ row[mine])
     planned = sum(order.energy_mwh for order in desk.plan.orders if desk.index.get(order.offer) in offers)
+    close = _AMOUNT_GAP_FRAC * total if desk.kind == "fractions" else 1e-6 * max(total, 1.0)
+    wide = max(least.upper - max(0.0, least.lower), min(most.upper, ceiling) - max(0.0, most.lower))
     return Range(
+        settled=bool(wide <= close),
         group=kind,
         name=name,
         within_frac=within_frac,
@@ -87,40 +95,38 @@ def _verdict(without: Bracket, having: Bracket, least: Bracket, most: Bracket, l
     return "a choice" if some and (without.upper <= limit or least.upper <= none_mwh) else "open"
 
 
-def _with(desk: Desk, offers: frozenset[int]) -> Bracket:
+def _with(desk: Desk, offers: frozenset[int], branch: bool) -> Bracket:
     """Cheapest plan that buys something of a group."""
     bench, best = desk.bench, desk.best
     assert best.x is not None
-    tiers = [j for o in offers for j in bench.columns.tiers.get(o, []) if j >= 0]
     if any(bench.uses(best.x, o) for o in offers):
         return best
-    if not tiers:
+    members = [o for o in offers if o in bench.c.offers_used]
+    if not members:
         return Bracket(np.inf, np.inf, None)
-    each = [desk.turned.get((frozenset([o]), True)) for o in offers if o in bench.c.offers_used]
-    if (offers, True) not in desk.turned and each and None not in each:  # the cheapest of its offers is the answer
-        known = [b for b in each if b is not None]
+    each = [desk.turned.get((frozenset([o]), True)) for o in members]
+    known = [b for b in each if b is not None]
+    if len(known) == len(members):  # the cheapest of its offers is the answer
         cheapest = min(known, key=lambda b: b.upper)
-        desk.turned[offers, True] = Bracket(min(b.lower for b in known), cheapest.upper, cheapest.x)
-    if (offers, True) not in desk.turned:
-        row = np.zeros(len(bench.compiled.cost))
-        row[tiers] = 1.0
-        desk.turned[offers, True] = bench.solve(Change(rows=((row, 1.0, INFINITY),)), limit_s=desk.question_s)
-    return desk.turned[offers, True]
+        told = Bracket(min(b.lower for b in known), cheapest.upper, cheapest.x)
+        before = desk.turned.get((offers, True))
+        desk.turned[offers, True] = told if before is None or told.impossible else told.joined(before)
+    return desk.turn(offers, True, branch, with_offer(desk, members[0], best.x))
 
 
-def _without(desk: Desk, offers: frozenset[int]) -> Bracket:
+def _without(desk: Desk, offers: frozenset[int], branch: bool) -> Bracket:
     """Cheapest plan without a group."""
     bench, best = desk.bench, desk.best
     assert best.x is not None
     if not any(bench.uses(best.x, o) for o in offers):
         return best
-    if (offers, False) not in desk.turned:
-        desk.turned[offers, False] = bench.solve(bench.force_out(offers), limit_s=desk.question_s)
-    return desk.turned[offers, False]
+    start = best.x.copy()
+    start[[j for o in offers for j in bench.columns.tiers.get(o, []) if j >= 0]] = 0.0
+    return desk.turn(offers, False, branch, start)
 
 
-def _extreme(desk: Desk, near: Change, row: FloatArray, total: float) -> Bracket:
-    """Least of a sum over the columns among the plans near the optimum; the best plan is one of them."""
+def _extreme(desk: Desk, near: Change, row: FloatArray, total: float, start: FloatArray, branch: bool) -> Bracket:
+    """Least of a sum over the columns among the plans near the optimum; the start is one of them."""
     close = _AMOUNT_GAP_FRAC * total if desk.kind == "fractions" else 0.0
     change = near.and_also(Change(cost=row))
-    return desk.bench.solve(change, gap_frac=0.0, abs_gap=close, start=desk.best.x, limit_s=desk.question_s)
+    return desk.bench.solve(change, gap_frac=0.0, abs_gap=close, start=start, limit_s=desk.question_s, branch=branch)

@@ -223,17 +223,17 @@ def change_words(before: Plan, after: Plan) -> str:
 
 
 def _shift_words(before: Plan, after: Plan) -> str:
-    """The largest shift of energy between suppliers, or between offers of one, where nothing else changes."""
-    shift: dict[tuple[str, str], float] = {}
+    """The largest shift of energy between offers, where nothing else changes."""
+    shift: dict[str, float] = {}
     for sign, plan in ((-1, before), (1, after)):
         for order in plan.orders:
-            key = order.supplier, order.offer
-            shift[key] = shift.get(key, 0.0) + sign * order.energy_mwh
+            shift[order.offer] = shift.get(order.offer, 0.0) + sign * order.energy_mwh
     if not shift or max(map(abs, shift.values())) < 1e-9:
         return "the same purchase"
     down, up = min(shift, key=lambda o: shift[o]), max(shift, key=lambda o: shift[o])
-    names = (down[1], up[1]) if down[0] == up[0] else (down[0], up[0])
-    return f"{-shift[down]:,.0f} MWh less of {names[0]}, {shift[up]:,.0f} MWh more of {names[1]}"
+    names = {a.offer: a.name for plan in (before, after) if plan.dossier is not None for a in plan.dossier.awards}
+    less, more = names.get(down, down), names.get(up, up)
+    return f"{-shift[down]:,.0f} MWh less of {less}, {shift[up]:,.0f} MWh more of {more}"
 
 
 def _knee_words(plans: Sequence[Plan], corners: Sequence[tuple[float, float]], knee: int | None) -> str:

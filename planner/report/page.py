@@ -134,6 +134,7 @@ def _data(pack: Pack, why: Why | None, view: FrontView | None) -> dict[str, Any]
         "origin": wording.ORIGIN,
         "otherOrigin": wording.OTHER_ORIGIN,
         "cost": wording.COST,
+        "measure": wording.MEASURE,
         "contingency": wording.CONTINGENCY,
         "lost": {q.lost: lost_words(pack.plan, q.lost) for q in _curves(pack.plan)},
         "confidence": wording.CONFIDENCE,
@@ -186,12 +187,13 @@ def _view(plan: Plan) -> dict[str, Any]:
 
 def _why(why: Why) -> dict[str, Any]:
     """What the figures of the explanation draw."""
+    names = [p.bridge.name for p in why.drawn_prices]
     return {
         "ranges": [r.model_dump() for r in why.drawn_ranges],
         "priceSteps": PRICE_STEPS,
         "prices": [
             {
-                "offer": p.bridge.offer,
+                "offer": p.bridge.name if names.count(p.bridge.name) == 1 else f"{p.bridge.offer}: {p.bridge.name}",
                 "bought": p.bridge.bought,
                 "steps": p.steps,
                 "at_site": p.bridge.at_site_usd_per_kwh,

@@ -208,9 +208,9 @@ def _quotes(pack: Pack, why: Why | None) -> Answer:
     bought = [b for b in stored if b.bought]
     cheap = min(stored, key=lambda b: b.at_site_usd_per_kwh)
     text = f"{number(len(stored))} storage quotes stand on one footing, from {number(cheap.at_site_usd_per_kwh, 1)}"
-    text += f" ({cheap.offer}) to {number(max(b.at_site_usd_per_kwh for b in stored), 1)} USD per usable AC kWh."
+    text += f" ({cheap.name}) to {number(max(b.at_site_usd_per_kwh for b in stored), 1)} USD per usable AC kWh."
     if bought:
-        each = [f"{b.offer} {number(b.at_site_usd_per_kwh, 1)}" for b in bought]
+        each = [f"{b.name} {number(b.at_site_usd_per_kwh, 1)}" for b in bought]
         text += f" Bought: {_listed(each)}."
     return Answer("quotes", question, text, "why-prices-title", "Are the quotes comparable")
 

@@ -44,6 +44,11 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
+#: Characters of text per unit of column width, points of one line, and of the highest row.
+_LINE_CHARACTERS = 1.05
+_LINE_POINTS, _MOST_POINTS = 12.5, 400.0
+
+
 class Book:
     """A workbook with the formats of the report; use ``sheet`` to begin a sheet."""
 
@@ -69,7 +74,7 @@ class Book:
         made.set_footer("&L&A&RPage &P of &N")
         for column, width in enumerate(widths):
             made.set_column(column, column, width)
-        sheet = Sheet(self, made)
+        sheet = Sheet(self, made, widths)
         sheet.put(0, 0, title, "title")
         sheet.row = 2
         return sheet
@@ -78,8 +83,8 @@ class Book:
 class Sheet:
     """A sheet that is written from the top; ``row`` is the next free one (from 0)."""
 
-    def __init__(self, book: Book, made: Worksheet) -> None:
-        self.book, self.made, self.row = book, made, 0
+    def __init__(self, book: Book, made: Worksheet, widths: Sequence[float]) -> None:
+        self.book, self.made, self.row, self.widths = book, made, 0, widths
         self.right = 0
 
     def put(self, row: int, column: int, value: Any, style: str = "text") -> None:
@@ -121,8 +126,20 @@ class Sheet:
         for values in rows:
             for column, (value, style) in enumerate(zip(values, styles, strict=True)):
                 self.put(self.row, column, value, style)
+            self._heighten(values, styles)
             self.row += 1
         return first, self.row
+
+    def _heighten(self, values: Sequence[Any], styles: Sequence[str]) -> None:
+        """Room for text that wraps: not every program fits the height of a row when it opens the file."""
+        room = [_LINE_CHARACTERS * width for width in self.widths]
+        lines = [
+            -(-min(len(str(value)), LONGEST_CELL) // room[i])
+            for i, (value, style) in enumerate(zip(values, styles, strict=True))
+            if style == "text" and isinstance(value, str) and i < len(room)
+        ]
+        if max(lines, default=1) > 1:
+            self.made.set_row(self.row, min(_MOST_POINTS, _LINE_POINTS * max(lines)))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[Any]], styles: Sequence[str]) -> tuple[int, int]:
         """Headings and rows."""

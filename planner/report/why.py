@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
-from planner.answers import Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
+from planner.answers import Alternative, Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
 from planner.dossier import Turn
 from planner.report.wording import change, chemistry, number, percent, span
 
@@ -18,9 +18,18 @@ PRICE_STEPS = (
     ("goods", "Goods as quoted"), ("duty", "Duty"), ("freight", "Freight"), ("power_conversion", "Power conversion"),
     ("balance_of_plant", "Balance of plant"), ("installation", "Installation"), ("epc", "Engineering (EPC)"),
 )  # fmt: skip
+#: Beginnings of the questions that an explanation may leave open, in words.
+_UNFINISHED = (
+    ("offer ", "costs of turning an offer round, to be narrowed"), ("price of ", "prices and duties, to be narrowed"),
+    ("lead time ", "lead times and allocations"), ("rule ", "prices of rules"),
+    ("range of ", "ranges, to be narrowed"), ("baseline ", "plans to compare with"),
+    ("alternatives", "clearly different plans"), ("compare ", "plans of the user"),
+)  # fmt: skip
 #: So many bars are read at a glance; the table has every quote.
 MOST_BARS = 30
 _TURNS_MORE = 6
+#: A figure that must grow by more than this share tells that it could not be narrowed, and no more.
+_FAR_FRAC = 2.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,22 @@ class Why:
     prices: tuple[PriceRow, ...]
     turns: tuple[Turning, ...]
     nearest: Turning | None
+    unfinished: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Supplier and product of every offer."""
+        return {b.offer: b.name for b in self.explanation.bridges}
+
+    def bought(self, plan: Alternative) -> list[str]:
+        """What an alternative buys over all periods, the most energy first."""
+        containers: dict[str, int] = {}
+        energy: dict[str, float] = {}
+        for order in plan.orders:
+            containers[order.offer] = containers.get(order.offer, 0) + order.containers
+            energy[order.offer] = energy.get(order.offer, 0.0) + order.energy_mwh
+        ranked = sorted(containers, key=lambda offer: -energy[offer])
+        return [f"{number(containers[offer])} \u00d7 {self.names.get(offer, offer)}" for offer in ranked]
 
     @property
     def widest_frac(self) -> float | None:
@@ -124,8 +149,18 @@ def why_of(found: Explanation) -> Why:
     return Why(
         explanation=found, offers=tuple(offers), rules=_rule_rows(found.rules),
         ranges=tuple(r for r in found.ranges if r.verdict != "in none"), in_none=tuple(none), prices=tuple(prices),
-        turns=tuple(_turnings(found)), nearest=next(iter(_near_prices(o for o in found.offers if not o.bought)), None),
+        turns=tuple(_turnings(found)), unfinished=tuple(_unfinished(found.unfinished)),
+        nearest=next(iter(_near_prices(o for o in found.offers if not o.bought)), None),
     )  # fmt: skip
+
+
+def _unfinished(questions: Iterable[str]) -> list[str]:
+    """What more time would add, by kind of question."""
+    counts: dict[str, int] = {}
+    for text in questions:
+        words = next((words for start, words in _UNFINISHED if text.startswith(start)), "other questions")
+        counts[words] = counts.get(words, 0) + 1
+    return [f"{words}: {number(count)}" for words, count in counts.items()]
 
 
 def _group(r: Range) -> str:
@@ -172,8 +207,10 @@ def threshold_cell(t: Threshold) -> Cell:
         parts, changes = [f"turns at {said(t.enters_at)}"], [change(t.change_enters_frac or 0.0)]
     else:
         parts = [] if t.enters_at is None else [f"in {up} {said(t.enters_at)}"]
-        parts += [] if t.stays_out_at is None else [f"out {down} {said(t.stays_out_at)}"]
-        moved = (("in", t.change_enters_frac), ("out", t.change_stays_out_frac))
+        far = (t.change_stays_out_frac or 0.0) > _FAR_FRAC
+        parts += [] if t.stays_out_at is None or far else [f"out {down} {said(t.stays_out_at)}"]
+        parts += [f"out only beyond {_FAR_FRAC + 1:g} \u00d7"] if far else []
+        moved = (("in", t.change_enters_frac), ("out", None if far else t.change_stays_out_frac))
         changes = [f"{what} {change(value)}" for what, value in moved if value is not None]
     unit = "" if t.figure == "duty" else f" {t.unit}"
     below = [f"now {said(t.now)}{unit}"]
@@ -220,8 +257,8 @@ def _near_prices(offers: Iterable[OfferAnswer]) -> list[Turning]:
             moved = t.change_stays_out_frac if out else t.change_enters_frac
             # A plan in whole containers may decide otherwise than the fractions that were priced: no turning then.
             if t.figure == "price" and moved is not None and (moved >= 0 if out else moved <= 0):
-                told = f"{answer.supplier}: {_price_words(t)}."
-                near.append((abs(moved), Turning(f"The price of {answer.offer}", f"{change(moved)} {verb}", told)))
+                told = f"Offer {answer.offer}: {_price_words(t)}."
+                near.append((abs(moved), Turning(f"The price of {answer.name}", f"{change(moved)} {verb}", told)))
     return [told for _, told in sorted(near, key=lambda pair: pair[0])]
 
 
@@ -232,7 +269,8 @@ def _price_words(t: Threshold) -> str:
     if ends[0] is not None and ends[0] == ends[1]:
         return f"{parts[0]}, in the cheapest plan below {ends[0]}, out of it above"
     parts += [] if ends[0] is None else [f"surely in the cheapest plan up to {ends[0]}"]
-    parts += [] if ends[1] is None else [f"surely out of it from {ends[1]}"]
+    far = (t.change_stays_out_frac or 0.0) > _FAR_FRAC
+    parts += [] if ends[1] is None or far else [f"surely out of it from {ends[1]}"]
     return ", ".join(parts)
 
 
@@ -256,10 +294,10 @@ def _losses(offers: Iterable[OfferAnswer]) -> list[Turning]:
     lost.sort(key=lambda a: (a.verdict != "needed", -(a.extra_cost_lower_musd or 0.0)))
     return [
         Turning(
-            f"The loss of {a.offer}",
+            f"The loss of {a.name}",
             "leaves no plan" if a.verdict == "needed"
             else f"{span(a.extra_cost_lower_musd, a.extra_cost_upper_musd)} million USD",
-            f"{a.supplier}: {a.text}.",
+            f"Offer {a.offer}: {a.text}.",
         )
         for a in lost
     ]  # fmt: skip

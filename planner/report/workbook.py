@@ -249,13 +249,13 @@ def _exposure(book: Book, plan: Plan, dossier: Dossier) -> None:
 
 
 def _explain(book: Book, found: Explanation) -> None:
-    widths = (34, 46, 16, 14, 14, 22, 14, 14)
+    widths = (26, 58, 16, 14, 14, 40, 14, 14)
     sheet = book.sheet("Explain", widths, "Why this, why not that: every question solved anew")
     sheet.section("Offers: what it costs to turn each decision round")
     sheet.table(
-        ("Offer", "Why", "Verdict", "Costs more, at least, million USD", "at most", "Supplier"),
+        ("Offer", "Why", "Verdict", "Costs more, at least, million USD", "at most", "Product"),
         [
-            (a.offer, a.text, a.verdict, a.extra_cost_lower_musd, a.extra_cost_upper_musd, a.supplier)
+            (a.offer, a.text, a.verdict, a.extra_cost_lower_musd, a.extra_cost_upper_musd, a.name)
             for a in found.offers
         ],
         ("text", "text", "text", "two", "two", "text"),
@@ -282,10 +282,10 @@ def _explain(book: Book, found: Explanation) -> None:
     )  # fmt: skip
     sheet.section("Quotes brought to one footing, USD per usable AC kWh")
     sheet.table(
-        ("Offer", "Supplier", "Delivered", "Quote", "Unit", "At site, duty paid", "Net present value",
+        ("Offer", "Product", "Delivered", "Quote", "Unit", "At site, duty paid", "Net present value",
          "At site per kW"),
         [
-            (b.offer, b.supplier, b.period, b.quoted_price, b.price_unit, b.at_site_usd_per_kwh, b.net_usd_per_kwh,
+            (b.offer, b.name, b.period, b.quoted_price, b.price_unit, b.at_site_usd_per_kwh, b.net_usd_per_kwh,
              b.at_site_usd_per_kw)
             for b in found.bridges
         ],

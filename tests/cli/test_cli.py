@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -422,6 +423,28 @@ def test_live_line_states_bound_and_gap(monkeypatch: pytest.MonkeyPatch) -> None
     line.note("branch and bound")
     line.progress("branch and bound", 107.0, 101.0)
     assert "best found 107.0, bound 101.0 million USD, gap 5.61%" in line.line()
+
+
+def test_no_bound_that_is_reported_lies_above_the_plan() -> None:
+    """Fixed decisions give bounds of a part of the question: they are not reported as bounds of it."""
+    told: list[float] = []
+    found = planner.plan(
+        planner.load_case("utility-200mw"), gap_frac=0.05, progress=lambda step, best, bound: told.append(bound)
+    )
+    assert max(told) > 0.0
+    assert max(told) <= found.cost_musd + 1e-6
+
+
+def test_live_line_forgets_what_the_bound_rules_out() -> None:
+    """A best solution of a problem that still lacked rows is no plan once the bound has passed it."""
+    line = LiveLine(quiet=True)
+    line.note("rough plan")
+    line.progress("branch and bound", 92.0, 90.0)
+    line.note("bound problem")
+    line.progress("branch and bound", math.inf, 95.0)
+    assert line.line().startswith("bound problem: bound 95.0 million USD")
+    line.progress("branch and bound", 99.0, 95.5)
+    assert "best in fractions of containers 99.0, bound 95.5" in line.line()
 
 
 def test_plain_text() -> None:

@@ -125,7 +125,8 @@ def test_stopped_in_time_keeps_what_it_has_and_is_4(folder: Path) -> None:
 
 def test_a_chapter_out_of_time_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a chapter leaves is asked after the others, not dropped."""
-    monkeypatch.setitem(board._PART, "offers", 0.0)
+    for chapter in ("first", "offers"):
+        monkeypatch.setitem(board._PART, chapter, 0.0)
     problem, said = load_case("tiny"), list[str]()
     asked = Asked(every_offer=True, rules=("supply", "lead_time"))
     found = explain_plan(problem, plan(problem), asked, note=said.append)

@@ -20,6 +20,7 @@ from planner.frontier.curve import Curve, Fact, hidden_area, slice_curve
 from planner.frontier.engine import Engine
 from planner.frontier.front import front_of
 from planner.frontier.pyomo_models import compiled_of
+from planner.frontier.reading import prices
 from planner.solve import Attempt, Stop
 from tests.frontier.brute import Model, ends, least_cost, questions
 
@@ -49,6 +50,38 @@ def test_ends_are_lexicographic() -> None:
     secure, cheap = ends(MODEL.slices())
     assert (front.points[0].exposure, front.points[0].cost) == pytest.approx(secure, abs=1e-6)
     assert (front.points[-1].exposure, front.points[-1].cost) == pytest.approx(cheap, abs=1e-6)
+
+
+def test_prices_are_the_slopes_beside_a_point() -> None:
+    """Left and right of every attained exposure, against brute force a little further on."""
+    sloped = Model(
+        (1,), (10.0, 10.0), (2.3, 1.1, 3.7), (0.7, 1.3, 0.1), (((3.1, 1.0, 1.0), 10.3), ((0.0, 1.0, 0.6), 3.3))
+    )
+    front, slices, near = trace(*sloped.pyomo(), tolerance=0.0), sloped.slices(), 1e-4
+    told = 0
+    for s in front.segments:
+        if s.right.exposure - s.left.exposure < 50 * near:
+            continue
+        e = (s.left.exposure + s.right.exposure) / 2
+        if abs(front.upper(e) - least_cost(slices, e)) > 1e-6:  # not certified to the end
+            continue
+        left, right = prices(front, e)
+        assert left is not None
+        assert right is not None
+        assert left * 100 == pytest.approx((least_cost(slices, e - near) - least_cost(slices, e)) / near, rel=1e-3)
+        assert right * 100 == pytest.approx((least_cost(slices, e) - least_cost(slices, e + near)) / near, rel=1e-3)
+        told += 1
+    assert told
+
+
+def test_a_front_of_jumps_alone_has_no_prices() -> None:
+    """Whole numbers only: next to every point the front is flat on one side and jumps on the other."""
+    steps = Model(MODEL.z_top, (), MODEL.cost[:5], MODEL.exposure[:5], tuple((a[:5], b) for a, b in MODEL.rows))
+    front = trace(*steps.pyomo(), tolerance=0.0)
+    assert len(front.points) > 3
+    assert not front.segments
+    check_against_brute_force(front, steps)
+    assert {prices(front, p.exposure) for p in front.points} == {(None, None)}
 
 
 def test_two_workers_one_of_which_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def hostile_answers_folder(mission_folder: Path, tmp_path_factory: pytest.TempPa
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("explain", "frontier", "regret")
     )
     for record in (*found["bridges"], *found["offers"]):
-        record |= {"offer": HOSTILE[5], "supplier": HOSTILE[1], "origin": HOSTILE[7]}
+        record |= {"offer": HOSTILE[5], "supplier": HOSTILE[1], "origin": HOSTILE[7], "product": HOSTILE[5]}
     for record in (*found["offers"], *found["rules"], *found["alternatives"]):
         record["text"] = text
     for record in found["rules"]:
@@ -111,7 +111,7 @@ def hostile_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     for record in (*raw["dossier"]["awards"], *raw["dossier"]["order_lines"]):
         record |= {"offer": HOSTILE[5], "supplier": HOSTILE[1], "origin": HOSTILE[7], "chemistry": HOSTILE[6]}
     for n, record in enumerate(raw["dossier"]["awards"]):
-        record["product"] = HOSTILE[n % len(HOSTILE)]
+        record["product"] = HOSTILE[(6 - n) % len(HOSTILE)]
     for zone in raw["dossier"]["site"]:
         zone["zone"] = HOSTILE[0]
     for record in (*raw["dossier"]["turns"], *raw["dossier"]["question"]):

@@ -14,6 +14,8 @@ from planner.checks import Checks
 from planner.infeasible import Clash, Diagnosis, WayOut, diagnose
 from planner.plancommand import PlanWish
 from planner.report.clash import clash_html, write_clash
+from planner.solve import NoPlan
+from planner.writing import _TABLES, write_plan
 from tests.report.folders import HOSTILE
 
 OVERRIDES = ["site.energisation.permits.2028-01=7"]
@@ -61,6 +63,37 @@ def test_page_says_what_clashes_and_the_ways_out(clash_folder: Path, browser: An
 def test_the_message_names_the_page(clash_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     PlanWish("tiny", OVERRIDES, clash_folder, None, None, False, True, True).carry_out(io.StringIO())
     assert str(clash_folder / "report.html") in capsys.readouterr().err
+
+
+def test_no_plan_of_an_earlier_run_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier plan is kept, apart; so is what a run that finds no plan in time leaves."""
+    found = planner.plan(planner.load_case("tiny"))
+
+    def too_late(*_: object, **__: object) -> None:
+        raise NoPlan(interrupted=False)
+
+    for overrides, code in ((OVERRIDES, 3), ([], 5)):
+        wish = PlanWish("tiny", overrides, tmp_path, None, None, False, True, True)
+        if code == 5:
+            monkeypatch.setattr("planner.frontier.weighted.plan", too_late)
+        write_plan(found, planner.load_case("tiny"), tmp_path)
+        for name in ("explain.json", "report.xlsx", "mine.csv"):
+            (tmp_path / name).write_text("{}", encoding="utf-8")
+        assert wish.carry_out(io.StringIO()) == code
+        left = {p.name for p in tmp_path.iterdir()}
+        assert left == ({"earlier", "mine.csv", "report.html"} if code == 3 else {"earlier", "mine.csv"}), left
+        kept = {p.name for p in (tmp_path / "earlier").iterdir()}
+        assert {"plan.json", "orders.csv", "provenance.parquet", "explain.json", "report.xlsx"} <= kept
+        assert "is now in" in capsys.readouterr().err
+        (tmp_path / "report.html").unlink(missing_ok=True)
+
+
+def test_every_table_is_known_to_be_set_aside(front_folder: Path, mission_folder: Path) -> None:
+    names = {p.stem for folder in (front_folder, mission_folder) for p in folder.glob("*.parquet")}
+    assert len(names) > 20
+    assert names <= set(_TABLES)
 
 
 def test_hostile_text_is_only_text(tmp_path: Path, browser: Any) -> None:

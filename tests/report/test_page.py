@@ -183,5 +183,5 @@ def test_hostile_text_is_only_text(hostile_folder: Path, watch: Any) -> None:
     assert max(lengths) < 5000
     labels = page.locator("#chart-timeline .ytick text").all_text_contents()
     assert labels
-    assert all(label.strip().startswith("</script><img") for label in labels)
+    assert all("</script><img" in label for label in labels)
     seen.quiet()

@@ -75,6 +75,54 @@ def test_every_question_is_answered_from_the_files(mission_folder: Path, watch: 
     seen.quiet()
 
 
+def test_a_newcomer_finds_every_part_of_every_answer(mission_folder: Path, watch: Any) -> None:
+    """Not only the sentence: each block, loss, offer, price, rule, point and quote that a question asks about."""
+    page, plan, found = watch(mission_folder).page, plan_of(mission_folder), raw(mission_folder, "explain")
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    lines = plan["dossier"]["order_lines"]
+    rows = page.locator("#orders tbody tr").all_inner_texts()
+    assert len(rows) == len(lines) > 0
+    for line in lines:  # when does each block arrive
+        assert any(line["offer"] in row and line["order_month"] in row and line["start_month"] in row for row in rows)
+    zones = {z["zone"] for z in plan["placements"]}
+    drawn = page.locator("#zones svg").count()
+    assert drawn == len(zones) > 0  # where does it stand
+    losses = {m["contingency"] for m in plan["reliability"]}
+    assert page.locator("#outages .chart").count() == len(plan["dossier"]["outage_curves"]) >= len(losses)
+    for a in found["offers"]:  # why was it not chosen, and at what price or date would it be
+        row = page.locator(f"#why-offers tr[data-offer={a['offer']}]").inner_text()
+        assert a["text"] in row
+        told = {t["figure"] for t in a["thresholds"] if t["enters_at"] is not None or t["stays_out_at"] is not None}
+        assert told or a["verdict"] in ("needed", "cannot be bought", "does not fit"), a["offer"]
+    for rule in found["rules"]:  # which is cheapest to relax
+        assert rule["words"] in page.locator("#why-rules").inner_text()
+    front = raw(mission_folder, "frontier")  # by half, to nothing, the knee, the probability, who pays
+    named = page.locator("#front-points tbody").inner_text().lower()
+    assert all(words in named for words in ("cheap end", "half the exposure", "knee", "secure end"))
+    assert page.locator("#front-stretches tbody tr").count() == sum(p["supported"] for p in front["points"]) - 1
+    assert page.locator("#front-jumps tbody tr").count() == len(front["jumps"])
+    for c in raw(mission_folder, "regret")["cases"][0]["candidates"]:
+        assert page.locator(f"#regret-plans tr[data-candidate={c['plan_of']}]").count() == 1
+    for b in found["bridges"]:  # what is each quote, duty-paid and at site
+        figure = page.locator(f"#why-prices tr[data-offer={b['offer']}] [data-figure=at_site_usd_per_kwh]").inner_text()
+        assert figure == number(b["at_site_usd_per_kwh"], 1)
+        assert b["product"] in page.locator("#why-prices").inner_text()
+
+
+def test_no_key_stands_where_a_name_belongs(mission_folder: Path, watch: Any) -> None:
+    """Tables and figures are headed by supplier and product; the name of the offer stands small below."""
+    page, found = watch(mission_folder).page, raw(mission_folder, "explain")
+    ids = {b["offer"] for b in found["bridges"]}
+    for table in ("why-offers", "why-prices"):
+        heads = page.locator(f"#{table} tbody th > bdi").all_inner_texts()
+        assert heads
+        assert not ids & set(heads)
+    labels = page.locator("#chart-prices .ytick text, #chart-timeline .ytick text").all_text_contents()
+    assert labels
+    assert not ids & {label.strip(" \u2605") for label in labels}
+    assert not any(name in page.locator("#turns li b").all_inner_texts()[0] for name in ids)
+
+
 def test_a_question_without_an_answer_names_its_command(tiny_folder: Path, watch: Any) -> None:
     page = watch(tiny_folder).page
     commands = {

@@ -8,7 +8,17 @@ function initialLines(dossier) {
   return first.length ? first : dossier.order_lines;
 }
 
+// Supplier and product of an order; the name of the offer before it where two offers are of one product.
+function offerNames(dossier) {
+  const full = (a) => (a.product.startsWith(a.supplier) || a.supplier.startsWith("Reference ") ? a.product : a.supplier + " " + a.product);
+  const all = dossier.awards.map(full);
+  const twice = (name) => all.indexOf(name) !== all.lastIndexOf(name);
+  const names = new Map(dossier.awards.map((a, i) => [a.offer, (twice(all[i]) ? a.offer + ": " : "") + all[i]]));
+  return (q) => names.get(q.offer) || q.offer;
+}
+
 function timelineFigure(dossier) {
+  const named = offerNames(dossier);
   return (width) => {
     const lines = initialLines(dossier);
     if (!lines.length) return null;
@@ -19,7 +29,7 @@ function timelineFigure(dossier) {
       type: "bar", orientation: "h", y: names, base: ordered.map((q) => monthDate(q[from])),
       x: ordered.map((q) => Date.parse(monthDate(q[to])) - Date.parse(monthDate(q[from]))),
       marker: { color: ordered.map((q) => chemistryColour(q.chemistry, q.kind)), opacity }, width: 0.55,
-      hovertext: ordered.map((q) => label(q.offer) + "<br>" + text(q)), hoverinfo: "text",
+      hovertext: ordered.map((q) => label(named(q)) + "<br>" + text(q)), hoverinfo: "text",
     });
     const traces = [
       bar("order_month", "arrival_month", 0.4, (q) => "manufacture and shipping, " + q.order_month + " to " + q.arrival_month),
@@ -28,7 +38,7 @@ function timelineFigure(dossier) {
         type: "scatter", mode: "markers+text", y: names, x: ordered.map((q) => monthDate(q.start_month)), cliponaxis: false,
         marker: { color: ordered.map((q) => originColour(q.origin)), size: 9, symbol: "circle", line: { color: colour("ground"), width: 1 } },
         text: ordered.map((q) => number(q.containers) + (narrow ? "" : q.containers === 1 ? " unit" : " units")), textposition: "middle right",
-        hovertext: ordered.map((q) => label(q.offer) + "<br>" + number(q.containers) + " units in service from " + q.start_month + ", goods from " + label(q.origin)), hoverinfo: "text",
+        hovertext: ordered.map((q) => label(named(q)) + "<br>" + number(q.containers) + " units in service from " + q.start_month + ", goods from " + label(q.origin)), hoverinfo: "text",
       },
     ];
     const months = ordered.flatMap((q) => [monthNumber(q.order_month), monthNumber(q.start_month)]);
@@ -39,7 +49,7 @@ function timelineFigure(dossier) {
       layout: {
         barmode: "overlay", height: 56 + 26 * ordered.length, margin: { l: 8, r: 8, t: 26, b: 8 },
         xaxis: { type: "date", side: "top", range: [monthDate(monthText(from)), monthDate(monthText(to))], dtick: narrow && years > 5 ? "M24" : years > 5 || narrow ? "M12" : "M6", tickformat: years > 5 || narrow ? "%Y" : "%b %Y", tickangle: 0 },
-        yaxis: { tickvals: names, ticktext: ordered.map((q) => label(shorten(q.offer, narrow ? 16 : 30)) + " "), showgrid: false, zeroline: false, range: [-0.6, ordered.length - 0.4] },
+        yaxis: { tickvals: names, ticktext: ordered.map((q) => label(shorten(named(q), narrow ? 18 : width < 800 ? 34 : 44)) + " "), showgrid: false, zeroline: false, range: [-0.6, ordered.length - 0.4] },
       },
     };
   };
@@ -74,7 +84,7 @@ function loadFigure() {
         step(shown.map((p) => p.target_mw), "wanted", { line: { color: colour("ink"), width: 1.5, dash: "dash" } }),
         step(shown.map((p) => p.energisable_mw), "grid, transformers and permits allow", { line: { color: colour("muted"), width: 1.5, dash: "dot" } }),
       ],
-      layout: { height: 280, showlegend: true, legend: { orientation: "h", y: 1.02, x: 0, yanchor: "bottom" }, margin: { l: 8, r: 12, t: width < 560 ? 66 : 30, b: 8 }, yaxis: { title: { text: "MW" }, rangemode: "tozero" }, xaxis: { type: "date", tickformat: "%Y", dtick: "M12" } },
+      layout: { height: 280, showlegend: true, legend: { orientation: "h", y: 1.02, x: 0, yanchor: "bottom" }, margin: { l: 8, r: 12, t: width < 760 ? 66 : 40, b: 8 }, yaxis: { title: { text: "MW" }, rangemode: "tozero" }, xaxis: { type: "date", tickformat: "%Y", dtick: "M12" } },
     };
   };
 }

@@ -11,7 +11,7 @@ function start() {
   if (byId("chart-content")) figure("content", contentFigure());
   figure("countries", countryFigure());
   const later = laterRounds(DOSSIER);
-  if (later.length) byId("later-rounds").textContent = "Later rounds, not drawn: " + later.map((q) => number(q.containers) + " \u00d7 " + q.offer + " in " + q.start_month).join(", ") + ".";
+  if (later.length) byId("later-rounds").textContent = "Later rounds, not drawn: " + later.map((q) => number(q.containers) + " \u00d7 " + offerNames(DOSSIER)(q) + " in " + q.start_month).join(", ") + ".";
   timelineLegend(byId("timeline-legend"), initialLines(DOSSIER));
   siteLegend(byId("site-legend"), DOSSIER.site);
   const basis = () => document.querySelector("input[name=basis]:checked").value;
