@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -77,7 +76,3 @@ def reigns(calm: Mapping[str, float], disrupted: Mapping[str, float]) -> list[Re
             found.append(Reign(best, at, q))
         at, best = q, name
 
-
-def steps(found: Sequence[Reign]) -> list[float]:
-    """Probabilities at which the best choice changes."""
-    return [a.to_frac for a, _ in pairwise(found)]
