@@ -75,4 +75,3 @@ def reigns(calm: Mapping[str, float], disrupted: Mapping[str, float]) -> list[Re
         if q > at:
             found.append(Reign(best, at, q))
         at, best = q, name
-

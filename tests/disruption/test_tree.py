@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.changes import Disruption
-from planner.disruption.answer import Answering, DisruptionAnswer
+from planner.disruption.answer import DisruptionAnswer, answered
+from planner.disruption.deciding import Deciding
 from planner.disruption.measures import cvar
 from planner.disruption.worlds import CALM, OrderKey, Prospect, World
 from planner.problem import Problem
@@ -262,7 +263,7 @@ def _fixed_tree() -> tuple[Problem, dict[str, Problem]]:
 
 
 def solved(calm: Problem, futures: dict[str, Problem]) -> DisruptionAnswer:
-    return Answering(calm, futures, gap_frac=1e-6, time_limit_s=60).answer()
+    return answered(Deciding(calm, futures, gap_frac=1e-6, time_limit_s=600))
 
 
 @SETTINGS
