@@ -275,7 +275,9 @@ def disruption(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner plan or frontier wrote.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that planner plan, frontier or disruption wrote.")
+    ],
     study_: Annotated[
         Path | None, typer.Option("--study", metavar="DIR", help="Add what planner study-report found about this case.")
     ] = None,
@@ -284,10 +286,14 @@ def report(
     """Write report.html and report.xlsx of a result folder again."""
 
     def write(out: TextIO) -> int:
+        from planner.disruption.page import ANSWER, read_answer, write_page
         from planner.report import write_report
 
         try:
-            written = write_report(folder, study_)
+            if (folder / ANSWER).is_file():
+                written: tuple[Path, ...] = (write_page(read_answer(folder), folder),)
+            else:
+                written = write_report(folder, study_)
         except OSError as error:
             say(f"The report could not be written to {folder}: {error.strerror or error}.")
             return BAD_INPUT

@@ -74,9 +74,13 @@ class ChoiceRow(Record):
 
 
 class ChainRow(LayerSource):
-    """Usable MWh of a layer by source, with the best choice, in one future."""
+    """Usable MWh of a layer by source, with the best choice, in one future.
+
+    ``after``: delivered in a period that starts when the future is known, or later.
+    """
 
     future: str
+    after: bool
 
 
 class ReignRow(Record):
@@ -213,7 +217,8 @@ class Gathering:
         for world, outcome in zip(self.prospect.worlds, self.done.tried[best].outcomes, strict=True):
             if outcome.plan is not None:
                 made = outcome.plan.sourced_layers or quoted_layers(world.problem, outcome.plan)
-                rows += [ChainRow(future=world.name, **row.model_dump()) for row in made]
+                late = {p.label for p in world.problem.periods if p.start >= world.known}
+                rows += [ChainRow(future=world.name, after=r.period in late, **r.model_dump()) for r in made]
         return tuple(rows)
 
     def _choice_row(self, name: str, found: Found, known: Sequence[float], reigns: Sequence[ReignRow]) -> ChoiceRow:

@@ -22,6 +22,7 @@ from planner.disruption.answer import (
     answered,
 )
 from planner.disruption.deciding import Deciding
+from planner.disruption.page import ANSWER, write_page
 from planner.disruption.show import print_answer
 from planner.disruption.worlds import OrderKey
 from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
@@ -30,8 +31,6 @@ from planner.inputs import load_worlds
 from planner.problem import Problem
 from planner.terminal import LiveLine, console_on, say
 from planner.writing import Table, json_text, make_folder, out_fault, table_of_records, write_tables
-
-ANSWER = "disruption.json"
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ class DisruptionWish:
         code = {"gap_limit": OK, "unverified": DEFECT}.get(answer.status, STOPPED_WITH_PLAN)
         try:
             write_answer(answer, folder)
+            write_page(answer, folder)
         except OSError as error:
             say(f"The answer could not be written to {folder}: {error.strerror or error}.")
             code = DEFECT

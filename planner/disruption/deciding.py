@@ -252,7 +252,7 @@ class Deciding:
         self.done.bound_musd = max(self.done.bound_musd, bound)
 
     def _slack(self) -> float:
-        """Million USD between aim and bound that are near enough; the solver's own tolerances leave some for each world."""
+        """Million USD between aim and bound that are near enough; the solver's tolerances leave some per world."""
         aim = self._best_aim()
         tolerances = 3.0 * BOUND_SLACK_MUSD * len(self.prospect.worlds)
         return max(tolerances, _NEAR_SHARE * self.gap_frac * abs(aim)) if np.isfinite(aim) else tolerances
