@@ -61,10 +61,11 @@ class ChoiceRow(Record):
     """One choice of orders over all futures; empty where some future cannot be met with it.
 
     ``best_from_frac`` is the probability of any disruption from which it costs least, a point of a front among the
-    points, any other among all; empty where it never does.
+    points, any other among all; empty where it never does. ``also`` names choices that sign the same.
     """
 
     choice: str
+    also: str
     expected_musd: float | None
     cvar_musd: float | None
     worst_musd: float | None
@@ -159,12 +160,18 @@ class Gathering:
         self.deciding, self.done, self.prospect = deciding, done, deciding.prospect
         self.probability = [w.probability for w in self.prospect.worlds]
         self.aims = {name: aim_of(self.prospect, f.costs) for name, f in done.tried.items()}
+        #: Choices that are shown, with the names of those that sign the same; points of a front stand for themselves.
+        self.shown: dict[str, list[str]] = {}
+        for name, found in done.tried.items():
+            alike = (n for n in self.shown if done.tried[n] is found and _among(n) == _among(name) == ALL)
+            first = next(alike, name)
+            self.shown.setdefault(first, []).extend([] if first == name else [name])
 
     def answer(self) -> DisruptionAnswer:
         """The answer."""
         prospect, done, aims = self.prospect, self.done, self.aims
         rule, case, tried = prospect.rule, prospect.base.case, done.tried
-        best = min(aims, key=lambda n: (aims[n], n != HEDGED))
+        best = min(self.shown, key=lambda n: (aims[n], n != HEDGED))
         known = [min(done.knowing[w.name].cost_musd, *(f.outcomes[i].cost_musd for f in tried.values()))
                  for i, w in enumerate(prospect.worlds)]  # fmt: skip
         aim, costs = aims[best], tried[best].costs
@@ -187,9 +194,9 @@ class Gathering:
             knowing_musd=max(0.0, expected(costs, self.probability) - expected(known, self.probability)),
             hedging_musd=calm - aim if np.isfinite(calm) else None,
             hedging_most_musd=calm - bound if np.isfinite(calm) else None, reserved=dict(tried[best].fixed.reserved),
-            choices=tuple(self._choice_row(n, f, known, reigns) for n, f in tried.items()),
-            outcomes=tuple(row for name, found in tried.items() for row in self._outcome_rows(name, found, known)),
-            signed=tuple(row for name, found in tried.items() for row in self._signed_rows(name, found.fixed)),
+            choices=tuple(self._choice_row(n, tried[n], known, reigns) for n in self.shown),
+            outcomes=tuple(row for n in self.shown for row in self._outcome_rows(n, tried[n], known)),
+            signed=tuple(row for n in self.shown for row in self._signed_rows(n, tried[n].fixed)),
             reigns=reigns, signed_in_every_future=self._common(), chain=self._chain(best),
             findings=tuple(self._findings(unverified)), rounds=done.rounds,
             timing_s={"total": time.monotonic() - self.deciding.began},
@@ -223,13 +230,14 @@ class Gathering:
 
     def _choice_row(self, name: str, found: Found, known: Sequence[float], reigns: Sequence[ReignRow]) -> ChoiceRow:
         costs, mine = found.costs, [r for r in reigns if r.choice == name and r.among == _among(name)]
-        from_frac = mine[0].from_frac if mine else None
+        from_frac, also = mine[0].from_frac if mine else None, "; ".join(self.shown[name])
         if not np.isfinite(max(costs)):
-            return ChoiceRow(choice=name, expected_musd=None, cvar_musd=None, worst_musd=None, worst_regret_musd=None,
-                             aim_musd=None, best_from_frac=from_frac)  # fmt: skip
+            return ChoiceRow(choice=name, also=also, expected_musd=None, cvar_musd=None, worst_musd=None,
+                             worst_regret_musd=None, aim_musd=None, best_from_frac=from_frac)  # fmt: skip
         tail = cvar(costs, self.probability, self.prospect.rule.tail_frac)
         return ChoiceRow(
-            choice=name, expected_musd=expected(costs, self.probability), cvar_musd=tail, worst_musd=max(costs),
+            choice=name, also=also, expected_musd=expected(costs, self.probability), cvar_musd=tail,
+            worst_musd=max(costs),
             worst_regret_musd=max(c - k for c, k in zip(costs, known, strict=True)), aim_musd=self.aims[name],
             best_from_frac=from_frac,
         )  # fmt: skip
@@ -278,7 +286,7 @@ class Gathering:
         weight = [p / total for p in self.probability[1:]]
         rows = []
         for among in (ALL, FRONT):
-            names = [n for n in tried if among == ALL or _among(n) == FRONT]
+            names = [n for n in self.shown if among == ALL or _among(n) == FRONT]
             calm = {n: tried[n].costs[0] for n in names}
             disrupted = {n: expected(tried[n].costs[1:], weight) for n in names}
             rows += [

@@ -198,7 +198,7 @@ class Apart:
             self.rounds += 1
             tell(f"tolls, round {self.rounds}")
             found = self._all(tried[0], left_s)
-            if found is None:
+            if found is None or any(o.impossible for o in found):  # no toll makes a world impossible: a fault
                 break
             parts = [float(tried[0].weight[w]) * o.bound_musd for w, o in enumerate(found)]
             value = float(sum(parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from planner.disruption.answer import DisruptionAnswer
+from planner.disruption.answer import ChoiceRow, DisruptionAnswer
 from planner.summary import number, print_table
 from planner.terminal import plain
 
@@ -31,7 +31,7 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
     print_table(
         console, "Choices, million USD",
         ["choice", ">expected", ">tail", ">worst", ">worst regret"],
-        [[c.choice, *(number(v, 2) for v in (c.expected_musd, c.cvar_musd, c.worst_musd, c.worst_regret_musd))]
+        [[_named(c), *(number(v, 2) for v in (c.expected_musd, c.cvar_musd, c.worst_musd, c.worst_regret_musd))]
          for c in answer.choices],
         "'as if' signs what is best when that future is taken for certain; - breaks in some future.",
     )  # fmt: skip
@@ -60,3 +60,7 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         )  # fmt: skip
     for finding in answer.findings:
         console.print(Text(plain(finding)))
+
+
+def _named(choice: ChoiceRow) -> str:
+    return choice.choice + (f" (also {choice.also})" if choice.also else "")
