@@ -31,7 +31,7 @@ HEDGED, WORST = "hedged", "worst future first"
 MANY_WORLDS = 16
 #: Shares of the time at whose end the worlds alone, the candidates, the joint problem, the tolls, and what they suggest
 #: are over.
-_ALONE_UNTIL, _TRIED_UNTIL, _JOINT_UNTIL, _SEARCH_UNTIL, _JUDGED_UNTIL = 0.3, 0.5, 0.65, 0.8, 0.9
+_ALONE_UNTIL, _TRIED_UNTIL, _JOINT_UNTIL, _SEARCH_UNTIL, _JUDGED_UNTIL = 0.4, 0.55, 0.65, 0.82, 0.92
 #: Seconds that a world gets at least: without a plan of every world, and one first stage tried, there is no answer.
 _LEAST_S = 2.0
 #: Searches of single worlds get this share of the gap that is asked for.
