@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planner.disruption.deciding import HEDGED, WORST, Decided, Deciding, Found, aim_of
+from planner.disruption.deciding import FRONT_POINT, HEDGED, WORST, Decided, Deciding, Found, aim_of
 from planner.disruption.hedge import Outcome
 from planner.disruption.joint import Fixed
 from planner.disruption.measures import cvar, expected, reigns
@@ -17,8 +17,6 @@ from planner.sourced import quoted_layers
 from planner.units import month_text
 
 ALL, FRONT = "all", "front"
-#: Beginning of the name of a choice that is a point of a front.
-FRONT_POINT = "front at "
 #: Above the gap asked by this much is not above it.
 _ROUNDING = 1e-9
 
@@ -103,6 +101,7 @@ class DisruptionAnswer(Record):
     information, ``hedging_musd`` what the best orders found save in the aim against planning as if nothing happened,
     ``hedging_most_musd`` what any orders could save (both empty where that plan breaks in some future).
     ``rounds`` of tolls were needed.
+    ``never_best`` names points of a front that another one beats at every probability of a disruption.
     """
 
     schema_version: str
@@ -130,6 +129,7 @@ class DisruptionAnswer(Record):
     signed_in_every_future: tuple[SignedOrderRow, ...]
     chain: tuple[ChainRow, ...]
     rounds: int
+    never_best: tuple[str, ...]
     findings: tuple[str, ...]
     timing_s: dict[str, float]
 
@@ -199,6 +199,7 @@ class Gathering:
             signed=tuple(row for n in self.shown for row in self._signed_rows(n, tried[n].fixed)),
             reigns=reigns, signed_in_every_future=self._common(), chain=self._chain(best),
             findings=tuple(self._findings(unverified)), rounds=done.rounds,
+            never_best=tuple(done.never_best),
             timing_s={"total": time.monotonic() - self.deciding.began},
         )  # fmt: skip
 

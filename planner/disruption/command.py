@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from planner.checks import refuse_operations
 from planner.crew import Crew
 from planner.disruption.answer import (
-    FRONT_POINT,
     ChainRow,
     ChoiceRow,
     DisruptionAnswer,
@@ -21,7 +20,7 @@ from planner.disruption.answer import (
     SignedOrderRow,
     answered,
 )
-from planner.disruption.deciding import Deciding
+from planner.disruption.deciding import FRONT_POINT, Deciding
 from planner.disruption.page import ANSWER, write_page
 from planner.disruption.show import print_answer
 from planner.disruption.worlds import OrderKey
@@ -101,7 +100,7 @@ def front_orders(folder: Path, faults: list[Fault]) -> dict[str, dict[OrderKey, 
     try:
         front = json.loads((folder / "frontier.json").read_text(encoding="utf-8"))
         found: dict[str, dict[OrderKey, int]] = {}
-        for point in front["points"]:
+        for point in _spread(front["points"]):
             plan = json.loads((folder / point["plan"]).read_text(encoding="utf-8"))
             name = f"{FRONT_POINT}{front['measure']} {point['exposure_frac']:.4f}"
             found[name] = {(o["offer"], o["period"]): int(o["containers"]) for o in plan["orders"]}
@@ -110,6 +109,13 @@ def front_orders(folder: Path, faults: list[Fault]) -> dict[str, dict[OrderKey, 
         found_words = f"no readable front ({type(error).__name__})"
         faults.append(Fault("--front", str(folder), found_words, "a folder that planner frontier wrote"))
         return {}
+
+
+def _spread(points: Sequence[Any]) -> list[Any]:
+    """The points from coarse to fine, so that a search that is stopped has looked everywhere along the front."""
+    bits = max(1, (len(points) - 1).bit_length())
+    order = sorted(range(len(points)), key=lambda i: int(f"{i:0{bits}b}"[::-1], 2))
+    return [points[i] for i in ([len(points) - 1, *(i for i in order if i != len(points) - 1)] if points else [])]
 
 
 def tables_of(answer: DisruptionAnswer) -> Mapping[str, Table]:

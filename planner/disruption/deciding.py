@@ -20,13 +20,15 @@ from planner.disruption.apart import Apart
 from planner.disruption.hands import Away, Hands, Here, Job
 from planner.disruption.hedge import Hedger, Outcome
 from planner.disruption.joint import Fixed
-from planner.disruption.measures import cvar, expected
+from planner.disruption.measures import cvar, expected, may_reign
 from planner.disruption.together import Start
-from planner.disruption.worlds import OrderKey, Prospect
+from planner.disruption.worlds import CALM, OrderKey, Prospect
 from planner.problem import Problem
 from planner.solve import BOUND_SLACK_MUSD, Infeasible, NoPlan
 
 HEDGED, WORST = "hedged", "worst future first"
+#: Beginning of the name of a candidate that is a point of a front.
+FRONT_POINT = "front at "
 #: Worlds from which on no model of all of them is made, and candidates are given up as soon as they cannot win.
 MANY_WORLDS = 16
 #: Shares of the time at whose end the worlds alone, the candidates, the joint problem, the tolls, and what they suggest
@@ -67,6 +69,8 @@ class Decided:
         No first stage has a better aim.
     given_up
         Candidates that were left when they could not win any more, or for which there was no time.
+    never_best
+        Points of a front that another one beats at every probability of a disruption.
     rounds
         Rounds of tolls.
     """
@@ -75,6 +79,7 @@ class Decided:
     tried: dict[str, Found]
     bound_musd: float
     given_up: list[str] = field(default_factory=list)
+    never_best: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     interrupted: bool = False
     rounds: int = 0
@@ -201,7 +206,8 @@ class Deciding:
         if same is None and not late:
             same = self._tried(name, fixed, until, self._best_aim() if self.many else np.inf)
         if same is None:
-            self.done.given_up.append(name)
+            hopeless = name.startswith(FRONT_POINT) and not late and not self.hands.interrupted
+            (self.done.never_best if hopeless else self.done.given_up).append(name)
         else:
             self.done.tried[name] = same
 
@@ -222,7 +228,22 @@ class Deciding:
             hoped = [at[n].cost_musd if n in at else self.done.knowing[n].bound_musd for n in worlds]
             if np.isfinite(rival) and aim_of(self.prospect, hoped) >= rival:
                 return
+            if name.startswith(FRONT_POINT) and not self._may_reign(hoped):
+                return
             yield job
+
+    def _may_reign(self, hoped: Sequence[float]) -> bool:
+        """Whether a point of a front with these costs could be the cheapest of them at some probability."""
+        worlds = self.prospect.worlds
+        if worlds[0].name != CALM or len(worlds) == 1 or not np.isfinite(hoped).all():
+            return True
+        weight = [w.probability for w in worlds[1:]]
+
+        def line(costs: Sequence[float]) -> tuple[float, float]:
+            return costs[0], expected(costs[1:], weight) / sum(weight)
+
+        tried = [f for n, f in self.done.tried.items() if n.startswith(FRONT_POINT)]
+        return may_reign(*line(hoped), [line(f.costs) for f in tried])
 
     def _best_aim(self) -> float:
         return min((aim_of(self.prospect, f.costs) for f in self.done.tried.values()), default=np.inf)

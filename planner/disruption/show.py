@@ -58,6 +58,9 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
             ["choice", ">from", ">to"], [[r.choice, f"{r.from_frac:.4f}", f"{r.to_frac:.4f}"] for r in answer.reigns],
             "Among the choices above; futures keep their relative weights.",
         )  # fmt: skip
+    if answer.never_best:
+        many = len(answer.never_best)
+        console.print(Text(f"{many} points of the front cost more than another at every probability of a disruption."))
     for finding in answer.findings:
         console.print(Text(plain(finding)))
 

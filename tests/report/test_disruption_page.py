@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from planner.disruption.answer import DisruptionAnswer
-from planner.disruption.command import DisruptionWish
+from planner.disruption.command import DisruptionWish, front_orders
 from planner.disruption.page import page_html, read_answer
 from planner.faults import InputError
 from tests.report.folders import HOSTILE
@@ -78,6 +78,20 @@ def test_hostile_text_is_only_text(hedge_folder: Path) -> None:
     assert "<script" not in html
     assert "<img src=x" not in html
     assert "49" not in html.split("<h1>")[1].split("</h1>")[0]
+
+
+def test_points_of_a_front_are_read_from_coarse_to_fine(tmp_path: Path) -> None:
+    points = []
+    for i in range(7):
+        (tmp_path / f"{i}.json").write_text(
+            json.dumps({"orders": [{"offer": "a", "period": "2028", "containers": i}]}), encoding="utf-8"
+        )
+        points.append({"plan": f"{i}.json", "exposure_frac": i / 7})
+    front = {"measure": "cell", "points": points}
+    (tmp_path / "frontier.json").write_text(json.dumps(front), encoding="utf-8")
+    found = [orders["a", "2028"] for orders in front_orders(tmp_path, []).values()]
+    assert sorted(found) == list(range(7))
+    assert found[:3] == [6, 0, 4]
 
 
 def test_a_broken_answer_and_wrong_options_are_refused(hedge_folder: Path, tmp_path: Path) -> None:
