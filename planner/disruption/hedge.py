@@ -98,7 +98,10 @@ class Hedger:
         seen = self.prospect if prospect is None else prospect
         blocks = [replace(self.block(w), world=w) for w in seen.worlds]
         search = self._search(Joining(seen, blocks), seconds)
-        found = search.first_stage(start)
+        try:
+            found = search.first_stage(start)
+        finally:
+            self.interrupted |= search.stop.interrupted
         self._remember(blocks, search)
         return found
 
