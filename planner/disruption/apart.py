@@ -99,7 +99,7 @@ class Ledger:
             return
         before = {k for k, at in self.shared.items() if w in at}
         done: dict[Decision, int] = {k: n for k, n in outcome.fixed.orders.items() if k in before}
-        done |= {k: n for k, n in outcome.fixed.reserved.items() if k in before}
+        done |= {k: n for k, n in (outcome.fixed.reserved or {}).items() if k in before}
         key = tuple(sorted(done.items(), key=str))
         if key not in self.cuts[w] or self.cuts[w][key][0] > outcome.cost_musd:
             self.cuts[w][key] = outcome.cost_musd, done
@@ -244,7 +244,7 @@ class Apart:
         total = float(tolls.weight.sum())
         reserved = {
             name: round(
-                sum(float(tolls.weight[w]) * o.fixed.reserved.get(name, 0) for w, o in enumerate(found)) / total
+                sum(float(tolls.weight[w]) * (o.fixed.reserved or {}).get(name, 0) for w, o in enumerate(found)) / total
             )
             for name in self.prospect.rule.options
         }

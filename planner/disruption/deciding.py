@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from planner.crew import Crew
 from planner.disruption.apart import Apart
 from planner.disruption.hands import Away, Hands, Here, Job
 from planner.disruption.hedge import Hedger, Outcome
-from planner.disruption.joint import Fixed
+from planner.disruption.joint import Fixed, Toll
 from planner.disruption.measures import cvar, expected, may_reign
 from planner.disruption.together import Start
 from planner.disruption.worlds import CALM, OrderKey, Prospect
@@ -153,6 +153,7 @@ class Deciding:
         for name, fixed in self._candidates():
             self._try(name, fixed, _TRIED_UNTIL)
         if len(self.prospect.worlds) > 1 and not self.hands.interrupted:
+            self._reserving()
             if self.apart:
                 self._apart(bounds)
             else:
@@ -198,6 +199,36 @@ class Deciding:
                 yield f"as if {world.name}", outcome.fixed
         for name, given in self.candidates.items():
             yield name, Fixed({k: n for k, n in given.items() if k in self.prospect.pair and n > 0})
+
+    def _reserving(self) -> None:
+        """Reservations for the calm orders and for the best ones: what the disrupted worlds together would pay for.
+
+        Each is asked alone, and pays the fee divided by the chance that any of them comes. The most that any of them
+        reserves is tried, and half of it.
+        """
+        base = {o.offer for o in self.prospect.base.offers}
+        names = [w.name for w in self.prospect.worlds if w.name != CALM]
+        chance = sum(w.probability for w in self.prospect.worlds if w.name != CALM)
+        toll = Toll(
+            {}, {n: self.prospect.fee_musd(n) * (1.0 / chance - 1.0) for n in self.prospect.rule.options if n in base}
+        )
+        whole = {n: f for n, f in self.done.tried.items() if np.isfinite(f.costs).all()}
+        asked = [
+            n
+            for n in (f"as if {CALM}", min(whole, key=lambda n: aim_of(self.prospect, whole[n].costs), default=""))
+            if n in whole
+        ]
+        for name in dict.fromkeys(asked if toll.reserved else []):
+            most: dict[str, int] = {}
+            orders = whole[name].fixed.orders
+            jobs = self._jobs(names, Fixed(orders, None), _TRIED_UNTIL, f"{name}, reserving: {{}}")
+            for _, outcome in self.hands.each(replace(job, toll=toll) for job in jobs):
+                for option, count in (outcome.fixed.reserved or {}).items() if outcome.plan is not None else ():
+                    most[option] = max(most.get(option, 0), count)
+            if any(most.values()):
+                self._try(f"{name}, reserving", Fixed(orders, most), _JOINT_UNTIL)
+                half = {n: (count + 1) // 2 for n, count in most.items()}
+                self._try(f"{name}, reserving half", Fixed(orders, half), _JOINT_UNTIL)
 
     def _try(self, name: str, fixed: Fixed, until: float) -> None:
         """Try a candidate, unless an equal one was tried, or it is late and another stands."""

@@ -18,7 +18,7 @@ from planner.disruption.together import FirstStage, JoinedSearch, Start
 from planner.disruption.worlds import OrderKey, Prospect, World
 from planner.model.reliability import RowKey
 from planner.pipeline import stated
-from planner.problem import FloatArray, Period
+from planner.problem import FloatArray, Offer, Period, Problem
 from planner.results import Plan
 from planner.solve import Infeasible, NoPlan, SolverFault, Stop
 from planner.verify import verify
@@ -188,13 +188,15 @@ class Hedger:
             raise SolverFault(
                 f"world {world.name}: the solver says {cost:.6f}, plain arithmetic {total:.6f} million USD"
             )
-        verdict = verify(_lowered(world, short).problem, plan, monte_carlo=False)
+        verdict = verify(_eased(world, short, lost), plan, monte_carlo=False)
         plan = plan.model_copy(
             update={"verification": verdict, "status": plan.status if verdict.passed else "unverified"}
         )
         return Outcome(
             world.name, total, bound, parts, _some(lost), _some(cancelled), _some(called), short, plan,
-            self._as_signed(world, orders, arrived, reserved) if fixed is None else fixed,
+            self._as_signed(world, orders, arrived, reserved)
+            if fixed is None
+            else Fixed(fixed.orders, _some(reserved)),
             x[: len(part.cost)],
         )  # fmt: skip
 
@@ -231,12 +233,26 @@ class Hedger:
         return sum(self.prospect.qualification_musd(s) for s in sorted(signed - came))
 
 
-def _lowered(world: World, short: Mapping[str, float]) -> World:
-    """The world with floors as low as what is served short, for the replay."""
+def _eased(world: World, short: Mapping[str, float], lost: Mapping[OrderKey, int]) -> Problem:
+    """The problem that a plan is replayed against: floors as low as what is served short, volumes less what was lost.
+
+    What a supplier failed to bring counts towards the volume of its award.
+    """
+    problem = world.problem
     periods: tuple[Period, ...] = tuple(
-        replace(p, floor_mw=max(0.0, p.floor_mw - short.get(p.label, 0.0))) for p in world.problem.periods
+        replace(p, floor_mw=max(0.0, p.floor_mw - short.get(p.label, 0.0))) for p in problem.periods
     )
-    return world if not short else replace(world, problem=replace(world.problem, periods=periods))
+    gone: dict[str, int] = {}
+    for (offer, _), count in lost.items():
+        gone[offer] = gone.get(offer, 0) + count
+    offers = tuple(_volume_eased(o, gone[o.offer]) if gone.get(o.offer) else o for o in problem.offers)
+    return replace(problem, periods=periods, offers=offers)
+
+
+def _volume_eased(offer: Offer, lost: int) -> Offer:
+    mwh = lost * offer.energy_nameplate_dc_mwh
+    tiers = tuple(t.model_copy(update={"from_mwh": max(0.0, t.from_mwh - mwh)}) for t in offer.tiers)
+    return offer.model_copy(update={"tiers": tiers, "min_order_mwh": max(0.0, offer.min_order_mwh - mwh)})
 
 
 def _some(counts: Mapping[Any, int]) -> dict[Any, int]:
@@ -247,4 +263,4 @@ def _frozen(prospect: Prospect, world: World, fixed: Fixed) -> tuple[object, ...
     """What of a first stage bears on a world, for looking up an outcome found before."""
     before = set(prospect.signed_before(world))
     orders = sorted((k, n) for k, n in fixed.orders.items() if k in before and n)
-    return (tuple(orders), tuple(sorted((k, n) for k, n in fixed.reserved.items() if n)))
+    return (tuple(orders), Fixed({}, fixed.reserved).key)

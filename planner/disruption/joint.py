@@ -59,16 +59,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Orders and reservations that stand, whatever they cost."""
+    """Orders and reservations that stand, whatever they cost; reservations are free if None."""
 
     orders: Orders
-    reserved: Mapping[str, int] = field(default_factory=dict)
+    reserved: Mapping[str, int] | None = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for equal first stages."""
         return (tuple(sorted((k, n) for k, n in self.orders.items() if n)),
-                tuple(sorted((k, n) for k, n in self.reserved.items() if n)))  # fmt: skip
+                tuple(sorted((k, n) for k, n in (self.reserved or {}).items() if n)))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Joining:
             self.signed[key] = self._count(int(most[pair]), count)
         for name, option in prospect.rule.options.items():
             if name in {o.offer for o in prospect.base.offers}:
-                count = None if fixed is None else fixed.reserved.get(name, 0)
+                count = None if fixed is None or fixed.reserved is None else fixed.reserved.get(name, 0)
                 self.reserved[name] = self._count(option.containers, count)
 
     def _count(self, most: int, fixed: int | None) -> int:

@@ -141,7 +141,7 @@ class JoinedSearch(Search):
         for key, column in self.joint.signed.items():
             x[column], fixed[column] = start.fixed.orders.get(key, 0), True
         for name, column in self.joint.reserved.items():
-            x[column], fixed[column] = start.fixed.reserved.get(name, 0), True
+            x[column], fixed[column] = (start.fixed.reserved or {}).get(name, 0), True
         with self._fixed(fixed, x):
             return self._new_run(self._whole_columns()).solve(time_limit_s=_NARROW_SHARE * self.stop.left_s()).x
 
