@@ -98,8 +98,9 @@ class DisruptionAnswer(Record):
     """``disruption.json``. Money in million USD of present value.
 
     ``bound_musd`` is proved for the aim: no first stage has less. ``knowing_musd`` is the expected value of perfect
-    information, ``hedging_musd`` what the best orders found save in the aim against planning as if nothing happened,
-    ``hedging_most_musd`` what any orders could save (both empty where that plan breaks in some future).
+    information, ``hedging_musd`` what the best orders found save in the aim against planning as if nothing happened
+    (empty where that breaks in some future, or was not solved there in time), ``hedging_least_musd`` what they save at
+    least, by the bounds of the calm orders in each future, and ``hedging_most_musd`` what any orders could save.
     ``rounds`` of tolls were needed.
     ``never_best`` names points of a front that another one beats at every probability of a disruption.
     """
@@ -120,6 +121,7 @@ class DisruptionAnswer(Record):
     cvar_musd: float
     knowing_musd: float
     hedging_musd: float | None
+    hedging_least_musd: float | None
     hedging_most_musd: float | None
     reserved: dict[str, int]
     choices: tuple[ChoiceRow, ...]
@@ -193,6 +195,7 @@ class Gathering:
             cvar_musd=cvar(costs, self.probability, rule.tail_frac),
             knowing_musd=max(0.0, expected(costs, self.probability) - expected(known, self.probability)),
             hedging_musd=calm - aim if np.isfinite(calm) else None,
+            hedging_least_musd=self._surely_saved(aim),
             hedging_most_musd=calm - bound if np.isfinite(calm) else None,
             reserved=dict(tried[best].fixed.reserved or {}),
             choices=tuple(self._choice_row(n, tried[n], known, reigns) for n in self.shown),
@@ -203,6 +206,14 @@ class Gathering:
             never_best=tuple(done.never_best),
             timing_s={"total": time.monotonic() - self.deciding.began},
         )  # fmt: skip
+
+    def _surely_saved(self, aim: float) -> float | None:
+        """What an aim saves at least against the calm orders, whose bounds hold in every future."""
+        calm = self.done.tried.get(f"as if {CALM}")
+        if calm is None:
+            return None
+        least = aim_of(self.prospect, [o.bound_musd for o in calm.outcomes])
+        return max(0.0, least - aim) if np.isfinite(least) else None
 
     def _findings(self, unverified: Sequence[str]) -> list[str]:
         done = self.done

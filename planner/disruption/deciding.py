@@ -212,15 +212,12 @@ class Deciding:
         toll = Toll(
             {}, {n: self.prospect.fee_musd(n) * (1.0 / chance - 1.0) for n in self.prospect.rule.options if n in base}
         )
-        whole = {n: f for n, f in self.done.tried.items() if np.isfinite(f.costs).all()}
-        asked = [
-            n
-            for n in (f"as if {CALM}", min(whole, key=lambda n: aim_of(self.prospect, whole[n].costs), default=""))
-            if n in whole
-        ]
+        tried = self.done.tried
+        best = min(tried, key=lambda n: aim_of(self.prospect, tried[n].costs), default="")
+        asked = [n for n in (f"as if {CALM}", best) if n in tried]
         for name in dict.fromkeys(asked if toll.reserved else []):
             most: dict[str, int] = {}
-            orders = whole[name].fixed.orders
+            orders = tried[name].fixed.orders
             jobs = self._jobs(names, Fixed(orders, None), _TRIED_UNTIL, f"{name}, reserving: {{}}")
             for _, outcome in self.hands.each(replace(job, toll=toll) for job in jobs):
                 for option, count in (outcome.fixed.reserved or {}).items() if outcome.plan is not None else ():

@@ -113,13 +113,15 @@ def lead(answer: DisruptionAnswer) -> tuple[str, ...]:
         f" than {number(answer.bound_musd, 2)}: at most {answer.gap_frac:.2%} could be saved."
     ]
     if answer.hedging_musd is None:
-        said.append("Planning as if nothing happened breaks in some future.")
+        said.append("Planning as if nothing happened breaks in some future, or was not solved there in time.")
     else:
-        left = answer.aim_musd - answer.bound_musd
-        within = " That is within the gap: it may be nothing." if answer.hedging_musd <= left else ""
+        sure = answer.hedging_least_musd or 0.0
+        proved = (
+            f" At least {number(sure, 2)} is proved." if sure > 0 else " It may be nothing: that is within the gaps."
+        )
         said.append(
             f"Against planning as if nothing happened, these orders save {number(answer.hedging_musd, 2)} million USD;"
-            f" no orders save more than {number(answer.hedging_most_musd, 2)}.{within}"
+            f" no orders save more than {number(answer.hedging_most_musd, 2)}.{proved}"
         )
     said.append(f"Knowing the future before signing would be worth {number(answer.knowing_musd, 2)} million USD.")
     return tuple(said)

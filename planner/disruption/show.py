@@ -20,10 +20,9 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         f"{aim}: {number(answer.aim_musd, 2)} million USD, bound {number(answer.bound_musd, 2)}"
         f" (gap {answer.gap_frac:.2%}); best choice: {plain(answer.best)}"
     ))  # fmt: skip
-    hedging = "planning for calm breaks in some future" if answer.hedging_musd is None else (
+    hedging = "planning for calm breaks or is open in some future" if answer.hedging_musd is None else (
         f"{number(answer.hedging_musd, 2)} million USD"
-        + (" (within the gap)" if answer.hedging_musd <= answer.aim_musd - answer.bound_musd else "")
-        + f", at most {number(answer.hedging_most_musd, 2)}"
+        + f", at least {number(answer.hedging_least_musd or 0.0, 2)}, at most {number(answer.hedging_most_musd, 2)}"
     )  # fmt: skip
     console.print(
         Text(f"Worth of knowing the future: {number(answer.knowing_musd, 2)} million USD; of hedging: {hedging}")

@@ -281,6 +281,7 @@ def test_best_orders_are_those_of_all_first_stages(tree: tuple[Problem, dict[str
     assert found.aim_musd == pytest.approx(want, rel=3e-6)
     assert found.bound_musd <= want + 1e-5
     assert found.hedging_musd is None or found.hedging_musd >= 0.0
+    assert found.hedging_least_musd is None or 0.0 <= found.hedging_least_musd <= (found.hedging_musd or 0.0) + 1e-6
     assert found.knowing_musd >= 0.0
     assert all(o.verified for o in found.outcomes if o.cost_musd is not None)
     assert not found.findings
