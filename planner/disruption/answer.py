@@ -297,9 +297,10 @@ class Gathering:
             return ()
         total = sum(self.probability[1:])
         weight = [p / total for p in self.probability[1:]]
+        late = {n for n, f in tried.items() if any(o.plan is None and not o.impossible for o in f.outcomes)}
         rows = []
         for among in (ALL, FRONT):
-            names = [n for n in self.shown if among == ALL or _among(n) == FRONT]
+            names = [n for n in self.shown if n not in late and (among == ALL or _among(n) == FRONT)]
             calm = {n: tried[n].costs[0] for n in names}
             disrupted = {n: expected(tried[n].costs[1:], weight) for n in names}
             rows += [
