@@ -184,7 +184,8 @@ class Hedger:
             "qualification": self._wasted(world, plan, orders),
         }
         total, cost = sum(parts.values()), joint.cost_musd(0, x)
-        if abs(total - cost) > TOLERANCE_MUSD + 1e-6 * abs(cost):
+        tolerance = TOLERANCE_MUSD + 1e-6 * abs(cost)
+        if not -tolerance <= cost - total <= self._idle_fees(world, plan, orders) + tolerance:
             raise SolverFault(
                 f"world {world.name}: the solver says {cost:.6f}, plain arithmetic {total:.6f} million USD"
             )
@@ -224,6 +225,13 @@ class Hedger:
         """What is signed by whoever takes a world for certain: blind orders as such, later ones as they come."""
         later = {k: arrived.get(k, 0) for k in self.prospect.pair if k not in orders}
         return Fixed(_some({**orders, **later}), _some(reserved))
+
+    def _idle_fees(self, world: World, plan: Plan, orders: Mapping[OrderKey, int]) -> float:
+        """Fees of suppliers of whom nothing is signed or comes: a search may pay them needlessly within its gap."""
+        offers = {o.offer: o.supplier for o in self.prospect.base.offers}
+        busy = {offers[k[0]] for k, n in orders.items() if n > 0} | {o.supplier for o in plan.orders}
+        idle = {offers[k[0]] for k in orders} - busy
+        return sum(self.prospect.qualification_musd(s) for s in sorted(idle))
 
     def _wasted(self, world: World, plan: Plan, orders: Mapping[OrderKey, int]) -> float:
         """Qualification of suppliers of whom nothing comes."""
