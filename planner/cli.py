@@ -232,8 +232,16 @@ def disruption(
     front: Annotated[
         Path | None, typer.Option("--front", metavar="DIR", help="Compare the points of a front that was traced.")
     ] = None,
-    gap: Annotated[float | None, typer.Option("--gap", help="Gap of every search, as a fraction.")] = None,
-    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds for every search.")] = None,
+    gap: Annotated[float | None, typer.Option("--gap", help="Gap of the answer, as a fraction.")] = None,
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds for everything.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that solve single futures.")] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers solve them instead."),
+    ] = None,
+    apart: Annotated[
+        bool, typer.Option("--apart", help="Future by future, no model of all of them; always so beyond 15 futures.")
+    ] = False,
     scenario: ScenarioOption = None,
     json_: JsonOption = False,
     quiet: QuietOption = False,
@@ -247,7 +255,9 @@ def disruption(
         from planner.disruption.command import DisruptionWish
         from planner.solve import Infeasible, NoPlan
 
-        wish = DisruptionWish(case, set_ or [], scenario or [], out, front, gap, time_limit, json_, quiet)
+        wish = DisruptionWish(
+            case, set_ or [], scenario or [], out, front, gap, time_limit, workers, scheduler, apart, json_, quiet
+        )
         try:
             return wish.carry_out(stream)
         except Infeasible:
@@ -265,7 +275,9 @@ def disruption(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that planner plan or frontier wrote.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that planner plan, frontier or disruption wrote.")
+    ],
     study_: Annotated[
         Path | None, typer.Option("--study", metavar="DIR", help="Add what planner study-report found about this case.")
     ] = None,
@@ -274,10 +286,14 @@ def report(
     """Write report.html and report.xlsx of a result folder again."""
 
     def write(out: TextIO) -> int:
+        from planner.disruption.page import ANSWER, read_answer, write_page
         from planner.report import write_report
 
         try:
-            written = write_report(folder, study_)
+            if (folder / ANSWER).is_file():
+                written: tuple[Path, ...] = (write_page(read_answer(folder), folder),)
+            else:
+                written = write_report(folder, study_)
         except OSError as error:
             say(f"The report could not be written to {folder}: {error.strerror or error}.")
             return BAD_INPUT

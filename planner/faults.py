@@ -10,6 +10,7 @@ from typing import Any
 
 SHOWN_FAULTS = 50
 FOUND_CHARACTERS = 60
+MAX_TIME_LIMIT_S = 1e6
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,23 @@ class InputError(Exception):
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Fault, ...]]]:
         """Survive the way from a worker process to its parent."""
         return InputError, (self.faults,)
+
+
+def limit_faults(gap_frac: float | None, time_limit_s: float | None) -> list[Fault]:
+    """Faults of the options ``--gap`` and ``--time-limit``; None is an option that was not given."""
+    faults = []
+    if gap_frac is not None and not 0.0 <= gap_frac < 1.0:
+        faults.append(Fault("--gap", "", f"{gap_frac:g}", "a number of at least 0 and below 1"))
+    if time_limit_s is not None and not 0.0 < time_limit_s <= MAX_TIME_LIMIT_S:
+        allowed = f"a number above 0 and at most {MAX_TIME_LIMIT_S:.0f}"
+        faults.append(Fault("--time-limit", "", f"{time_limit_s:g}", allowed))
+    return faults
+
+
+def limit_overrides(gap_frac: float | None, time_limit_s: float | None) -> list[str]:
+    """The two options as overrides of the case, so that its fingerprint and its answer agree with them."""
+    found = [] if gap_frac is None else [f"solver.gap_frac={gap_frac:.12f}"]
+    return found if time_limit_s is None else [*found, f"solver.time_limit_s={time_limit_s:.6f}"]
 
 
 def shown(value: Any) -> str:

@@ -112,6 +112,15 @@ class Prepared:
         return cls(model, compiled, columns, OutageRows(c, columns, compiled, rows, "reliability" in rules))
 
 
+def keep_tight(compiled: Compiled, x: FloatArray) -> NDArray[np.bool_]:
+    """Drop the outage rows that are far from tight at ``x``; tell which of the outage rows were kept, in order."""
+    slack = compiled.matrix @ x - compiled.row_lower
+    outage = np.array([name.startswith("outage[") for name in compiled.row_names], dtype=bool)
+    kept = ~outage | (slack <= _TIGHT)
+    compiled.keep_rows(kept)
+    return np.asarray(kept[outage])
+
+
 class OutageRows:
     """The outage rows of one compiled problem: those it has, and those a solution lacks.
 
@@ -159,25 +168,21 @@ class OutageRows:
         self.seconds += time.perf_counter() - began
         if not fresh:
             return None
-        matrix, lower, upper, names = self.rows_of(fresh)
-        self.rows += fresh
-        self.compiled.add_rows(matrix, lower, upper, names)
-        return matrix, lower, upper
+        return self.add(fresh)
 
-    def rows_of(self, keys: list[RowKey]) -> tuple[csr_array, FloatArray, FloatArray, list[str]]:
-        """Outage rows over the compiled columns: matrix, lower and upper sides, names."""
+    def add(self, keys: list[RowKey]) -> Rows:
+        """Append outage rows to the compiled problem and return them: matrix, lower and upper sides."""
         numeric = [numeric_row(self.c, key) for key in keys]
-        lower = np.array([-row.idle for row in numeric])
-        names = [f"outage[{','.join(row_name(self.c, k))}]" for k in keys]
-        return self._matrix(keys, numeric), lower, np.full(len(keys), np.inf), names
+        matrix, lower = self._matrix(keys, numeric), np.array([-row.idle for row in numeric])
+        upper = np.full(len(keys), np.inf)
+        self.compiled.add_rows(matrix, lower, upper, [f"outage[{','.join(row_name(self.c, k))}]" for k in keys])
+        self.rows += keys
+        return matrix, lower, upper
 
     def drop_slack(self, x: FloatArray) -> None:
         """Forget outage rows that are far from tight; they come back if a solution violates them."""
-        slack = self.compiled.matrix @ x - self.compiled.row_lower
-        outage = np.array([name.startswith("outage[") for name in self.compiled.row_names])
-        kept = ~outage | (slack <= _TIGHT)
-        self.rows = [key for key, keep in zip(self.rows, kept[outage], strict=True) if keep]
-        self.compiled.keep_rows(kept)
+        kept = keep_tight(self.compiled, x)
+        self.rows = [key for key, keep in zip(self.rows, kept, strict=True) if keep]
 
     def missing(self, x: FloatArray) -> list[RowKey]:
         """The worst violated rows that the problem does not have."""

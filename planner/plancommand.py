@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from planner.results import Plan
 
 _CODES = {"optimal": OK, "gap_limit": OK, "unverified": DEFECT}
-_MAX_TIME_LIMIT_S = 1e6
 _EXPLAIN_LIMIT_S = 120.0
 
 
@@ -66,21 +65,13 @@ class PlanWish:
 
     def _problem(self) -> Problem:
         """Read the case; faults of the options and of the case come together."""
-        from planner.faults import Fault, InputError
+        from planner.faults import InputError, limit_faults, limit_overrides
         from planner.inputs import load_case
         from planner.writing import out_fault
 
         faults = [f for f in [out_fault(self.folder) if self.folder is not None else None] if f is not None]
-        overrides = list(self.overrides)
-        if self.gap_frac is not None:
-            if not 0.0 <= self.gap_frac < 1.0:
-                faults.append(Fault("--gap", "", f"{self.gap_frac:g}", "a number of at least 0 and below 1"))
-            overrides.append(f"solver.gap_frac={self.gap_frac:.12f}")
-        if self.time_limit_s is not None:
-            if not 0.0 < self.time_limit_s <= _MAX_TIME_LIMIT_S:
-                allowed = f"a number above 0 and at most {_MAX_TIME_LIMIT_S:.0f}"
-                faults.append(Fault("--time-limit", "", f"{self.time_limit_s:g}", allowed))
-            overrides.append(f"solver.time_limit_s={self.time_limit_s:.6f}")
+        faults += limit_faults(self.gap_frac, self.time_limit_s)
+        overrides = [*self.overrides, *limit_overrides(self.gap_frac, self.time_limit_s)]
         try:
             problem = load_case(self.case, self.overrides if faults else overrides, scenario=self.scenarios)
         except InputError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from planner.catalogue import MaterialRow
 from planner.decode import Decision
 from planner.exposure import layers
 from planner.model.coefficients import Coefficients
-from planner.problem import FloatArray
-from planner.results import LayerSource, Replacement
+from planner.problem import FloatArray, Problem
+from planner.results import LayerSource, Plan, Replacement
 from planner.sourcing import CHINA, part_frac
 
 #: Choices below this many MWh are rounding.
@@ -47,8 +47,25 @@ def layers_by_source(c: Coefficients, d: Decision) -> tuple[LayerSource, ...]:
     problem = c.problem
     if problem.case.sourcing.mode == "none":
         return ()
-    sums: dict[tuple[int, str, str, str, str], float] = {}
-    for key, mwh in (*_quoted(c, d), *_replaced(c, d)):
+    bought = ((int(o), int(p), float(d.containers[o, p])) for o, p in zip(*np.nonzero(d.containers), strict=True))
+    return _summed(problem, (*_quoted(problem, bought), *_replaced(c, d)))
+
+
+def quoted_layers(problem: Problem, plan: Plan) -> tuple[LayerSource, ...]:
+    """MWh of every layer of what a plan buys as the offers' rows say, for plans without the network."""
+    offers = {o.offer: i for i, o in enumerate(problem.offers)}
+    periods = {p.label: p.index for p in problem.periods}
+    bought = ((offers[o.offer], periods[o.period], float(o.containers)) for o in plan.orders)
+    return _summed(problem, _quoted(problem, bought))
+
+
+#: Period index, layer, source, country, owner's country.
+_Place = tuple[int, str, str, str, str]
+
+
+def _summed(problem: Problem, parts: Iterable[tuple[_Place, float]]) -> tuple[LayerSource, ...]:
+    sums: dict[_Place, float] = {}
+    for key, mwh in parts:
         sums[key] = sums.get(key, 0.0) + mwh
     return tuple(
         LayerSource(
@@ -63,25 +80,26 @@ def layers_by_source(c: Coefficients, d: Decision) -> tuple[LayerSource, ...]:
 _QUOTED = {"made": (CHINA, CHINA), "owned": (ELSEWHERE, CHINA), "hosted": (CHINA, ELSEWHERE)}
 
 
-def _quoted(c: Coefficients, d: Decision) -> Iterator[tuple[tuple[int, str, str, str, str], float]]:
-    for o, p in zip(*np.nonzero(d.containers), strict=True):
-        offer = c.problem.offers[o]
+def _quoted(problem: Problem, bought: Iterable[tuple[int, int, float]]) -> Iterator[tuple[_Place, float]]:
+    """Layers of (offer index, period index, containers) by the shares of the tables."""
+    for o, p, containers in bought:
+        offer = problem.offers[o]
         if not offer.is_storage:
             continue
-        mwh = float(d.containers[o, p]) * offer.energy_usable_ac_mwh
-        for layer in layers(c.problem):
+        mwh = containers * offer.energy_usable_ac_mwh
+        for layer in layers(problem):
             if layer not in offer.layers:
                 continue
             rest = 1.0
             for part, (country, owner) in _QUOTED.items():
                 share = part_frac(offer, layer, part)
                 rest -= share
-                yield (int(p), layer, "as quoted", country, owner), mwh * share
+                yield (p, layer, "as quoted", country, owner), mwh * share
             home = offer.cell_country if layer == "cell" else ELSEWHERE
-            yield (int(p), layer, "as quoted", home, home), mwh * rest
+            yield (p, layer, "as quoted", home, home), mwh * rest
 
 
-def _replaced(c: Coefficients, d: Decision) -> Iterator[tuple[tuple[int, str, str, str, str], float]]:
+def _replaced(c: Coefficients, d: Decision) -> Iterator[tuple[_Place, float]]:
     for i in np.flatnonzero(d.sourced_mwh > _ROUNDING_MWH):
         x = c.network.choices[i]
         node, mwh = c.network.nodes[x.node], float(d.sourced_mwh[i])

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planner.disruption.hedge import FirstStage, Hedger, Outcome
+from planner.disruption.deciding import FRONT_POINT, HEDGED, WORST, Decided, Deciding, Found, aim_of
+from planner.disruption.hedge import Outcome
 from planner.disruption.joint import Fixed
 from planner.disruption.measures import cvar, expected, reigns
-from planner.disruption.worlds import CALM, OrderKey, Prospect
-from planner.problem import Problem
-from planner.results import Record
-from planner.solve import Infeasible, NoPlan, Stop
+from planner.disruption.worlds import CALM
+from planner.results import LayerSource, Record
+from planner.sourced import quoted_layers
 from planner.units import month_text
 
-HEDGED, WORST = "hedged", "worst future first"
+ALL, FRONT = "all", "front"
+#: Above the gap asked by this much is not above it.
+_ROUNDING = 1e-9
 
 
 class SignedOrderRow(Record):
@@ -56,19 +56,39 @@ class OutcomeRow(Record):
 
 
 class ChoiceRow(Record):
-    """One choice of orders over all futures; empty where some future cannot be met with it."""
+    """One choice of orders over all futures; empty where some future cannot be met with it.
+
+    ``best_from_frac`` is the probability of any disruption from which it costs least, a point of a front among the
+    points, any other among all; empty where it never does. ``also`` names choices that sign the same.
+    """
 
     choice: str
+    also: str
     expected_musd: float | None
     cvar_musd: float | None
     worst_musd: float | None
     worst_regret_musd: float | None
     aim_musd: float | None
+    best_from_frac: float | None
+
+
+class ChainRow(LayerSource):
+    """Usable MWh of a layer by source, with the best choice, in one future.
+
+    ``after``: delivered in a period that starts when the future is known, or later.
+    """
+
+    future: str
+    after: bool
 
 
 class ReignRow(Record):
-    """The choice with the least expected cost from one probability of any disruption to another."""
+    """The choice with the least expected cost from one probability of any disruption to another.
 
+    ``among`` all choices, or the points of the ``front`` alone.
+    """
+
+    among: str
     choice: str
     from_frac: float
     to_frac: float
@@ -78,8 +98,11 @@ class DisruptionAnswer(Record):
     """``disruption.json``. Money in million USD of present value.
 
     ``bound_musd`` is proved for the aim: no first stage has less. ``knowing_musd`` is the expected value of perfect
-    information, ``hedging_musd`` what the best orders found save in the aim against planning as if nothing happened,
-    ``hedging_most_musd`` what any orders could save (both empty where that plan breaks in some future).
+    information, ``hedging_musd`` what the best orders found save in the aim against planning as if nothing happened
+    (empty where that breaks in some future, or was not solved there in time), ``hedging_least_musd`` what they save at
+    least, by the bounds of the calm orders in each future, and ``hedging_most_musd`` what any orders could save.
+    ``rounds`` of tolls were needed.
+    ``never_best`` names points of a front that another one beats at every probability of a disruption.
     """
 
     schema_version: str
@@ -98,6 +121,7 @@ class DisruptionAnswer(Record):
     cvar_musd: float
     knowing_musd: float
     hedging_musd: float | None
+    hedging_least_musd: float | None
     hedging_most_musd: float | None
     reserved: dict[str, int]
     choices: tuple[ChoiceRow, ...]
@@ -105,172 +129,133 @@ class DisruptionAnswer(Record):
     signed: tuple[SignedOrderRow, ...]
     reigns: tuple[ReignRow, ...]
     signed_in_every_future: tuple[SignedOrderRow, ...]
+    chain: tuple[ChainRow, ...]
+    rounds: int
+    never_best: tuple[str, ...]
     findings: tuple[str, ...]
     timing_s: dict[str, float]
 
 
-@dataclass
-class _Found:
-    """A first stage and what it costs in every world, in the order of the worlds."""
+def answered(deciding: Deciding) -> DisruptionAnswer:
+    """Decide and gather.
 
-    fixed: Fixed
-    outcomes: tuple[Outcome, ...]
+    Raises
+    ------
+    Infeasible
+        If no orders at all can be signed that every future allows.
+    NoPlan
+        If stopped before any orders were tried in every future.
+    """
+    return Gathering(deciding, deciding.decide()).answer()
 
-    @property
-    def costs(self) -> list[float]:
-        return [o.cost_musd for o in self.outcomes]
 
-
-class Answering:
-    """Solves everything that the answer needs.
+class Gathering:
+    """Turns what was found into the answer.
 
     Parameters
     ----------
-    calm, futures
-        From ``planner.inputs.load_worlds``.
-    gap_frac, time_limit_s
-        Of every search; those of the case if None.
-    note
-        Told every step.
-    candidates
-        Further first stages to compare, by name: the orders of plans made elsewhere, such as the points of a front.
+    deciding, done
+        What was asked, and what was found.
     """
 
-    def __init__(
-        self, calm: Problem, futures: Mapping[str, Problem], gap_frac: float | None = None,
-        time_limit_s: float | None = None, note: Callable[[str], None] = lambda text: None,
-        candidates: Mapping[str, Mapping[OrderKey, int]] | None = None,
-    ) -> None:  # fmt: skip
-        solver = calm.case.solver
-        limit = solver.time_limit_s if time_limit_s is None else time_limit_s
-        self.gap_frac = solver.gap_frac if gap_frac is None else gap_frac
-        self.prospect, self.note = Prospect(calm, futures), note
-        self.candidates = {} if candidates is None else candidates
-        self.began = time.perf_counter()
-        note("building the worlds")
-        self.hedger = Hedger(self.prospect, self.gap_frac, lambda: Stop(limit), solver.seed)
+    def __init__(self, deciding: Deciding, done: Decided) -> None:
+        self.deciding, self.done, self.prospect = deciding, done, deciding.prospect
         self.probability = [w.probability for w in self.prospect.worlds]
+        self.aims = {name: aim_of(self.prospect, f.costs) for name, f in done.tried.items()}
+        #: Choices that are shown, with the names of those that sign the same; points of a front stand for themselves.
+        self.shown: dict[str, list[str]] = {}
+        for name, found in done.tried.items():
+            alike = (n for n in self.shown if done.tried[n] is found and _among(n) == _among(name) == ALL)
+            first = next(alike, name)
+            self.shown.setdefault(first, []).extend([] if first == name else [name])
 
     def answer(self) -> DisruptionAnswer:
-        """Solve, compare, and gather.
-
-        Raises
-        ------
-        Infeasible
-            If no orders at all can be signed that every future allows.
-        NoPlan
-            If stopped before.
-        """
-        knowing = self._knowing()
-        tried: dict[str, _Found] = {}
-        self.note("orders that hold in every future")
-        best = self.hedger.joint()
-        if best.fixed is not None:
-            tried[HEDGED] = self._tried(HEDGED, best.fixed)
-        for world in self.prospect.worlds:
-            name = f"as if {world.name}"
-            tried[name] = self._tried(name, knowing[world.name].fixed)
-        tried |= self._worst()
-        for name, given in self.candidates.items():
-            tried[name] = self._tried(name, Fixed(self._signable(given)))
-        return self._gathered(best, knowing, tried)
-
-    # -- solving ---------------------------------------------------------------------------------
-
-    def _knowing(self) -> dict[str, Outcome]:
-        found = {}
-        for world in self.prospect.worlds:
-            self.note(f"as if {world.name} were certain")
-            found[world.name] = self.hedger.alone(world, None)
-            if found[world.name].plan is None:
-                raise Infeasible
-        return found
-
-    def _worst(self) -> dict[str, _Found]:
-        """The robust choice, unless that is the aim anyway."""
-        if self.prospect.rule.aim == "worst" or len(self.prospect.worlds) == 1:
-            return {}
-        self.note("orders for the worst future")
-        seen = copy.copy(self.prospect)
-        seen.rule = self.prospect.rule.model_copy(update={"aim": "worst"})
-        try:
-            fixed = self.hedger.joint(seen).fixed
-            return {} if fixed is None else {WORST: self._tried(WORST, fixed)}
-        except (Infeasible, NoPlan):
-            return {}
-
-    def _tried(self, name: str, fixed: Fixed) -> _Found:
-        found = []
-        for world in self.prospect.worlds:
-            self.note(f"{name}: {world.name}")
-            found.append(self.hedger.alone(world, fixed))
-        return _Found(fixed, tuple(found))
-
-    def _signable(self, orders: Mapping[OrderKey, int]) -> dict[OrderKey, int]:
-        return {k: n for k, n in orders.items() if k in self.prospect.pair and n > 0}
-
-    # -- gathering -------------------------------------------------------------------------------
-
-    def _aim(self, costs: Sequence[float]) -> float:
-        rule = self.prospect.rule
-        if rule.aim == "worst":
-            return max(costs)
-        if not np.isfinite(max(costs)):
-            return np.inf
-        tail = cvar(costs, self.probability, rule.tail_frac) if rule.cvar_weight else 0.0
-        return expected(costs, self.probability) + rule.cvar_weight * tail
-
-    def _gathered(
-        self, joint: FirstStage, knowing: Mapping[str, Outcome], tried: Mapping[str, _Found]
-    ) -> DisruptionAnswer:
-        rule, case = self.prospect.rule, self.prospect.base.case
-        aims = {name: self._aim(found.costs) for name, found in tried.items()}
-        best = min(aims, key=lambda n: (aims[n], n != HEDGED))
-        if not np.isfinite(aims[best]):
-            raise Infeasible
-        known = [min(knowing[w.name].cost_musd, *(f.outcomes[i].cost_musd for f in tried.values()))
-                 for i, w in enumerate(self.prospect.worlds)]  # fmt: skip
+        """The answer."""
+        prospect, done, aims = self.prospect, self.done, self.aims
+        rule, case, tried = prospect.rule, prospect.base.case, done.tried
+        best = min(self.shown, key=lambda n: (aims[n], n != HEDGED))
+        known = [min(done.knowing[w.name].cost_musd, *(f.outcomes[i].cost_musd for f in tried.values()))
+                 for i, w in enumerate(prospect.worlds)]  # fmt: skip
         aim, costs = aims[best], tried[best].costs
-        # who knows the world does no worse in any of them, so the aim of these bounds is a bound as well
-        bound = min(max(joint.bound_musd, self._aim([knowing[w.name].bound_musd for w in self.prospect.worlds])), aim)
-        calm = aims.get(f"as if {CALM}", np.inf)
+        bound, calm = min(done.bound_musd, aim), aims.get(f"as if {CALM}", np.inf)
         unverified = [
             f"{n} in {o.world}" for n, f in tried.items() for o in f.outcomes if o.plan is not None and not _passed(o)
         ]
         gap = (aim - bound) / max(abs(aim), 1e-9)
-        # whole containers and yards are decided world by world, after the orders: what that costs is in the gap
-        status = "unverified" if unverified else "gap_limit" if gap <= 2 * self.gap_frac else "time_limit"
-        findings = [f"failed verification: {u}" for u in unverified]
-        if rule.aim != "worst" and len(costs) > 1 and WORST not in tried:
-            findings.append("no orders for the worst future were found in the time given")
-        outcomes = [row for name, found in tried.items() for row in self._outcome_rows(name, found, known)]
-        signed = [row for name, found in tried.items() for row in self._signed_rows(name, found.fixed)]
+        status = "gap_limit" if gap <= self.deciding.gap_frac + _ROUNDING else "time_limit"
+        if unverified:
+            status = "unverified"
+        elif done.interrupted:
+            status = "interrupted"
+        reigns = self._reigns(tried)
         return DisruptionAnswer(
-            schema_version="1.0", case=case.case, title=case.title, input_sha256=self.prospect.base.input_sha256,
+            schema_version="1.1", case=case.case, title=case.title, input_sha256=prospect.base.input_sha256,
             status=status, aim=rule.aim, cvar_weight=rule.cvar_weight, tail_frac=rule.tail_frac, best=best,
             aim_musd=aim, bound_musd=bound, gap_frac=gap, expected_musd=expected(costs, self.probability),
             cvar_musd=cvar(costs, self.probability, rule.tail_frac),
             knowing_musd=max(0.0, expected(costs, self.probability) - expected(known, self.probability)),
             hedging_musd=calm - aim if np.isfinite(calm) else None,
-            hedging_most_musd=calm - bound if np.isfinite(calm) else None, reserved=dict(tried[best].fixed.reserved),
-            choices=tuple(self._choice_row(n, f, known, aims[n]) for n, f in tried.items()),
-            outcomes=tuple(outcomes), signed=tuple(signed), reigns=self._reigns(tried),
-            signed_in_every_future=self._common(tried), findings=tuple(findings),
-            timing_s={"total": time.perf_counter() - self.began},
+            hedging_least_musd=self._surely_saved(aim),
+            hedging_most_musd=calm - bound if np.isfinite(calm) else None,
+            reserved=dict(tried[best].fixed.reserved or {}),
+            choices=tuple(self._choice_row(n, tried[n], known, reigns) for n in self.shown),
+            outcomes=tuple(row for n in self.shown for row in self._outcome_rows(n, tried[n], known)),
+            signed=tuple(row for n in self.shown for row in self._signed_rows(n, tried[n].fixed)),
+            reigns=reigns, signed_in_every_future=self._common(), chain=self._chain(best),
+            findings=tuple(self._findings(unverified)), rounds=done.rounds,
+            never_best=tuple(done.never_best),
+            timing_s={"total": time.monotonic() - self.deciding.began},
         )  # fmt: skip
 
-    def _choice_row(self, name: str, found: _Found, known: Sequence[float], aim: float) -> ChoiceRow:
-        costs = found.costs
+    def _surely_saved(self, aim: float) -> float | None:
+        """What an aim saves at least against the calm orders, whose bounds hold in every future."""
+        calm = self.done.tried.get(f"as if {CALM}")
+        if calm is None:
+            return None
+        least = aim_of(self.prospect, [o.bound_musd for o in calm.outcomes])
+        return max(0.0, least - aim) if np.isfinite(least) else None
+
+    def _findings(self, unverified: Sequence[str]) -> list[str]:
+        done = self.done
+        findings = [f"failed verification: {u}" for u in unverified]
+        findings += [f"a worker failed at {trouble}" for trouble in done.troubles]
+        for name, found in done.tried.items():
+            broken = [o.world for o in found.outcomes if o.plan is None and o.impossible]
+            late = [o.world for o in found.outcomes if o.plan is None and not o.impossible]
+            findings += [f"{name} breaks in {', '.join(broken)}"] if broken else []
+            findings += [f"{name}: no plan was found in time for {', '.join(late)}"] if late else []
+        if done.given_up:
+            findings.append(f"left out, as no better or for want of time: {', '.join(done.given_up)}")
+        lone = self.prospect.rule.aim == "worst" or len(self.prospect.worlds) == 1
+        if not lone and WORST not in done.tried:
+            findings.append("orders for the worst future were not searched, or none were found in the time given")
+        return findings
+
+    def _chain(self, best: str) -> tuple[ChainRow, ...]:
+        """Every layer of what comes by where it was made, in every future, with the best choice."""
+        rows = []
+        for world, outcome in zip(self.prospect.worlds, self.done.tried[best].outcomes, strict=True):
+            if outcome.plan is not None:
+                made = outcome.plan.sourced_layers or quoted_layers(world.problem, outcome.plan)
+                late = {p.label for p in world.problem.periods if p.start >= world.known}
+                rows += [ChainRow(future=world.name, after=r.period in late, **r.model_dump()) for r in made]
+        return tuple(rows)
+
+    def _choice_row(self, name: str, found: Found, known: Sequence[float], reigns: Sequence[ReignRow]) -> ChoiceRow:
+        costs, mine = found.costs, [r for r in reigns if r.choice == name and r.among == _among(name)]
+        from_frac, also = mine[0].from_frac if mine else None, "; ".join(self.shown[name])
         if not np.isfinite(max(costs)):
-            return ChoiceRow(choice=name, expected_musd=None, cvar_musd=None, worst_musd=None, worst_regret_musd=None,
-                             aim_musd=None)  # fmt: skip
+            return ChoiceRow(choice=name, also=also, expected_musd=None, cvar_musd=None, worst_musd=None,
+                             worst_regret_musd=None, aim_musd=None, best_from_frac=from_frac)  # fmt: skip
         tail = cvar(costs, self.probability, self.prospect.rule.tail_frac)
         return ChoiceRow(
-            choice=name, expected_musd=expected(costs, self.probability), cvar_musd=tail, worst_musd=max(costs),
-            worst_regret_musd=max(c - k for c, k in zip(costs, known, strict=True)), aim_musd=aim,
+            choice=name, also=also, expected_musd=expected(costs, self.probability), cvar_musd=tail,
+            worst_musd=max(costs),
+            worst_regret_musd=max(c - k for c, k in zip(costs, known, strict=True)), aim_musd=self.aims[name],
+            best_from_frac=from_frac,
         )  # fmt: skip
 
-    def _outcome_rows(self, name: str, found: _Found, known: Sequence[float]) -> list[OutcomeRow]:
+    def _outcome_rows(self, name: str, found: Found, known: Sequence[float]) -> list[OutcomeRow]:
         rows = []
         for world, o, least in zip(self.prospect.worlds, found.outcomes, known, strict=True):
             there = o.plan is not None
@@ -297,26 +282,36 @@ class Answering:
             ))  # fmt: skip
         return rows
 
-    def _common(self, tried: Mapping[str, _Found]) -> tuple[SignedOrderRow, ...]:
+    def _common(self) -> tuple[SignedOrderRow, ...]:
         """What is signed before anything is known whatever future is planned for: the least count over all of them."""
-        sure = [f.fixed.orders for n, f in tried.items() if n.startswith("as if ")]
+        sure = [o.fixed.orders for o in self.done.knowing.values() if o.plan is not None]
         first = min((w.known for w in self.prospect.worlds), default=0)
         keys = [k for k, month in self.prospect.signed_month.items() if month < first]
         least = {k: min((o.get(k, 0) for o in sure), default=0) for k in keys}
         return tuple(self._signed_rows("every future", Fixed({k: n for k, n in least.items() if n > 0})))
 
-    def _reigns(self, tried: Mapping[str, _Found]) -> tuple[ReignRow, ...]:
-        """Best choice by the probability that anything happens, the futures in their relative weights."""
+    def _reigns(self, tried: Mapping[str, Found]) -> tuple[ReignRow, ...]:
+        """Best choice by the probability that anything happens, among all of them and among the points of a front."""
         worlds = self.prospect.worlds
         if worlds[0].name != CALM or len(worlds) == 1:
             return ()
         total = sum(self.probability[1:])
         weight = [p / total for p in self.probability[1:]]
-        calm = {n: f.costs[0] for n, f in tried.items()}
-        disrupted = {n: expected(f.costs[1:], weight) for n, f in tried.items()}
-        return tuple(
-            ReignRow(choice=r.choice, from_frac=r.from_frac, to_frac=r.to_frac) for r in reigns(calm, disrupted)
-        )
+        late = {n for n, f in tried.items() if any(o.plan is None and not o.impossible for o in f.outcomes)}
+        rows = []
+        for among in (ALL, FRONT):
+            names = [n for n in self.shown if n not in late and (among == ALL or _among(n) == FRONT)]
+            calm = {n: tried[n].costs[0] for n in names}
+            disrupted = {n: expected(tried[n].costs[1:], weight) for n in names}
+            rows += [
+                ReignRow(choice=r.choice, from_frac=r.from_frac, to_frac=r.to_frac, among=among)
+                for r in reigns(calm, disrupted)
+            ]
+        return tuple(rows)
+
+
+def _among(name: str) -> str:
+    return FRONT if name.startswith(FRONT_POINT) else ALL
 
 
 def _passed(outcome: Outcome) -> bool:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from planner.checks import refuse_operations
-from planner.disruption.answer import Answering, DisruptionAnswer, OutcomeRow, ReignRow, SignedOrderRow
+from planner.crew import Crew
+from planner.disruption.answer import (
+    ChainRow,
+    ChoiceRow,
+    DisruptionAnswer,
+    OutcomeRow,
+    ReignRow,
+    SignedOrderRow,
+    answered,
+)
+from planner.disruption.deciding import FRONT_POINT, Deciding
+from planner.disruption.page import ANSWER, write_page
 from planner.disruption.show import print_answer
 from planner.disruption.worlds import OrderKey
 from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
-from planner.faults import Fault, InputError
+from planner.faults import Fault, InputError, limit_faults, limit_overrides
 from planner.inputs import load_worlds
 from planner.problem import Problem
 from planner.terminal import LiveLine, console_on, say
 from planner.writing import Table, json_text, make_folder, out_fault, table_of_records, write_tables
-
-ANSWER = "disruption.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,9 @@ class DisruptionWish:
     front: Path | None
     gap_frac: float | None
     time_limit_s: float | None
+    workers: int
+    scheduler: str | None
+    apart: bool
     as_json: bool
     quiet: bool
 
@@ -41,12 +54,16 @@ class DisruptionWish:
         calm, futures, candidates = self._read()
         folder = self.out if self.out is not None else Path("out") / f"{calm.case.case}-disruption"
         make_folder(folder)
-        with LiveLine(self.quiet) as line:
-            answering = Answering(calm, futures, self.gap_frac, self.time_limit_s, line.note, candidates)
-            answer = answering.answer()
+        with (
+            LiveLine(self.quiet) as line,
+            nullcontext() if self.workers == 1 and not self.scheduler else Crew(self.workers, self.scheduler) as crew,
+        ):
+            apart = True if self.apart else None
+            answer = answered(Deciding(calm, futures, None, None, line.note, candidates, crew, apart))
         code = {"gap_limit": OK, "unverified": DEFECT}.get(answer.status, STOPPED_WITH_PLAN)
         try:
             write_answer(answer, folder)
+            write_page(answer, folder)
         except OSError as error:
             say(f"The answer could not be written to {folder}: {error.strerror or error}.")
             code = DEFECT
@@ -60,13 +77,13 @@ class DisruptionWish:
 
     def _read(self) -> tuple[Problem, dict[str, Problem], dict[str, dict[OrderKey, int]]]:
         faults = [f for f in [out_fault(self.out) if self.out is not None else None] if f is not None]
-        if self.gap_frac is not None and not 0.0 < self.gap_frac < 1.0:
-            faults.append(Fault("--gap", "", f"{self.gap_frac:g}", "a number above 0 and below 1"))
-        if self.time_limit_s is not None and not 0.0 < self.time_limit_s <= 1e6:
-            faults.append(Fault("--time-limit", "", f"{self.time_limit_s:g}", "a number above 0 and at most 1000000"))
+        faults += limit_faults(self.gap_frac, self.time_limit_s)
+        if not 1 <= self.workers <= 1024:
+            faults.append(Fault("--workers", "", f"{self.workers}", "a whole number from 1 to 1024"))
+        limits = [] if faults else limit_overrides(self.gap_frac, self.time_limit_s)
         candidates = {} if self.front is None else front_orders(self.front, faults)
         try:
-            calm, futures = load_worlds(self.case, self.overrides, scenario=self.scenarios)
+            calm, futures = load_worlds(self.case, [*self.overrides, *limits], scenario=self.scenarios)
         except InputError as error:
             raise InputError([*faults, *error.faults]) from None
         refuse_operations(calm, "uncertain futures")
@@ -83,9 +100,9 @@ def front_orders(folder: Path, faults: list[Fault]) -> dict[str, dict[OrderKey, 
     try:
         front = json.loads((folder / "frontier.json").read_text(encoding="utf-8"))
         found: dict[str, dict[OrderKey, int]] = {}
-        for point in front["points"]:
+        for point in _spread(front["points"]):
             plan = json.loads((folder / point["plan"]).read_text(encoding="utf-8"))
-            name = f"front at {front['measure']} {point['exposure_frac']:.4f}"
+            name = f"{FRONT_POINT}{front['measure']} {point['exposure_frac']:.4f}"
             found[name] = {(o["offer"], o["period"]): int(o["containers"]) for o in plan["orders"]}
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -94,9 +111,18 @@ def front_orders(folder: Path, faults: list[Fault]) -> dict[str, dict[OrderKey, 
         return {}
 
 
+def _spread(points: Sequence[Any]) -> list[Any]:
+    """The points from coarse to fine, so that a search that is stopped has looked everywhere along the front."""
+    bits = max(1, (len(points) - 1).bit_length())
+    order = sorted(range(len(points)), key=lambda i: int(f"{i:0{bits}b}"[::-1], 2))
+    return [points[i] for i in ([len(points) - 1, *(i for i in order if i != len(points) - 1)] if points else [])]
+
+
 def tables_of(answer: DisruptionAnswer) -> Mapping[str, Table]:
     """Tables by file name without suffix."""
     return {
+        "disruption_choices": table_of_records(ChoiceRow, answer.choices),
+        "disruption_chain": table_of_records(ChainRow, answer.chain),
         "disruption_futures": table_of_records(OutcomeRow, answer.outcomes),
         "disruption_signed": table_of_records(SignedOrderRow, answer.signed),
         "disruption_best_from": table_of_records(ReignRow, answer.reigns),

@@ -59,10 +59,24 @@ class Block:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Orders and reservations that stand, whatever they cost."""
+    """Orders and reservations that stand, whatever they cost; reservations are free if None."""
 
     orders: Orders
-    reserved: Mapping[str, int] = field(default_factory=dict)
+    reserved: Mapping[str, int] | None = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for equal first stages."""
+        return (tuple(sorted((k, n) for k, n in self.orders.items() if n)),
+                tuple(sorted((k, n) for k, n in (self.reserved or {}).items() if n)))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Toll:
+    """What signing and reserving a container costs one world beside its own cost, in million USD; may be negative."""
+
+    orders: Mapping[OrderKey, float]
+    reserved: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,6 +93,8 @@ class Joint:
         Columns by world index and order, or (world, offer, period).
     cost, constant
         Cost of each world over the columns, and its constant.
+    own_columns
+        Columns of the worlds themselves; the joining ones stand after them.
     """
 
     compiled: Compiled
@@ -92,6 +108,7 @@ class Joint:
     short: dict[tuple[int, int], int]
     cost: list[dict[int, float]]
     constant: list[float]
+    own_columns: int
 
     def cost_musd(self, part: int, x: np.ndarray) -> float:
         """Cost of a world in a solution."""
@@ -109,10 +126,14 @@ class Joining:
         The worlds to join.
     fixed
         Orders that stand; None leaves them free.
+    toll
+        Charged on the first stage, for one world alone.
     """
 
-    def __init__(self, prospect: Prospect, blocks: Sequence[Block], fixed: Fixed | None = None) -> None:
-        self.prospect, self.blocks, self.fixed = prospect, blocks, fixed
+    def __init__(
+        self, prospect: Prospect, blocks: Sequence[Block], fixed: Fixed | None = None, toll: Toll | None = None
+    ) -> None:
+        self.prospect, self.blocks, self.fixed, self.toll = prospect, blocks, fixed, toll
         self.draft = SideBySide([b.copy() for b in blocks])
         self.signed: dict[OrderKey, int] = {}
         self.reserved: dict[str, int] = {}
@@ -143,6 +164,7 @@ class Joining:
         return Joint(
             compiled, self._all_columns(moved), JoinedOutages(compiled, parts), self.draft.first, self.signed,
             self.reserved, self.lost, self.cancelled, self.short, self.draft.cost, self.draft.constant,
+            self.draft.width,
         )  # fmt: skip
 
     # -- before anyone knows ---------------------------------------------------------------------
@@ -155,7 +177,7 @@ class Joining:
             self.signed[key] = self._count(int(most[pair]), count)
         for name, option in prospect.rule.options.items():
             if name in {o.offer for o in prospect.base.offers}:
-                count = None if fixed is None else fixed.reserved.get(name, 0)
+                count = None if fixed is None or fixed.reserved is None else fixed.reserved.get(name, 0)
                 self.reserved[name] = self._count(option.containers, count)
 
     def _count(self, most: int, fixed: int | None) -> int:
@@ -291,7 +313,7 @@ class Joining:
         total = sum(b.world.probability for b in self.blocks)
         share = [b.world.probability / total for b in self.blocks]
         if len(self.blocks) == 1:
-            return dict(draft.cost[0]), draft.constant[0]
+            return self._tolled(dict(draft.cost[0])), draft.constant[0]
         if rule.aim == "worst":
             worst = draft.column(INFINITY, lower=-INFINITY)
             for w in range(len(self.blocks)):
@@ -312,6 +334,14 @@ class Joining:
                 terms = {over: 1.0, eta: 1.0, **{j: -a for j, a in draft.cost[w].items()}}
                 draft.row(terms, *at_least(draft.constant[w]), f"over[{w}]")
         return objective, constant
+
+    def _tolled(self, cost: dict[int, float]) -> dict[int, float]:
+        if self.toll is not None:
+            charges = [(self.signed[k], usd) for k, usd in self.toll.orders.items()]
+            charges += [(self.reserved[n], usd) for n, usd in self.toll.reserved.items() if n in self.reserved]
+            for column, usd in charges:
+                cost[column] = cost.get(column, 0.0) + usd
+        return cost
 
     def _all_columns(self, moved: Sequence[Columns]) -> Columns:
         """Containers and first-stage counts together: what a search buys in fractions until the end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -78,6 +77,26 @@ def reigns(calm: Mapping[str, float], disrupted: Mapping[str, float]) -> list[Re
         at, best = q, name
 
 
-def steps(found: Sequence[Reign]) -> list[float]:
-    """Probabilities at which the best choice changes."""
-    return [a.to_frac for a, _ in pairwise(found)]
+def may_reign(calm: float, disrupted: float, others: Sequence[tuple[float, float]]) -> bool:
+    """Whether a choice with these costs is cheaper than every other one at some probability.
+
+    Parameters
+    ----------
+    calm, disrupted
+        Its cost where nothing happens and its mean cost otherwise; bounds below them make the answer a hope.
+    others
+        The same of the other choices.
+
+    Notes
+    -----
+    What it costs more than the cheapest of the others is convex in the probability, so the least of it lies at an end
+    or where the cheapest of the others changes.
+    """
+    lines = {str(i): line for i, line in enumerate(others) if np.isfinite(line).all()}
+    if not lines:
+        return True
+    found = reigns({n: c for n, (c, _) in lines.items()}, {n: d for n, (_, d) in lines.items()})
+    return any(
+        (1 - q) * calm + q * disrupted < min((1 - q) * c + q * d for c, d in lines.values()) - 1e-9
+        for q in {0.0, 1.0, *(r.to_frac for r in found)}
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from planner.disruption.answer import DisruptionAnswer
+from planner.disruption.answer import ChoiceRow, DisruptionAnswer
 from planner.summary import number, print_table
 from planner.terminal import plain
 
@@ -20,10 +20,9 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         f"{aim}: {number(answer.aim_musd, 2)} million USD, bound {number(answer.bound_musd, 2)}"
         f" (gap {answer.gap_frac:.2%}); best choice: {plain(answer.best)}"
     ))  # fmt: skip
-    hedging = "planning for calm breaks in some future" if answer.hedging_musd is None else (
+    hedging = "planning for calm breaks or is open in some future" if answer.hedging_musd is None else (
         f"{number(answer.hedging_musd, 2)} million USD"
-        + (" (within the gap)" if answer.hedging_musd <= answer.aim_musd - answer.bound_musd else "")
-        + f", at most {number(answer.hedging_most_musd, 2)}"
+        + f", at least {number(answer.hedging_least_musd or 0.0, 2)}, at most {number(answer.hedging_most_musd, 2)}"
     )  # fmt: skip
     console.print(
         Text(f"Worth of knowing the future: {number(answer.knowing_musd, 2)} million USD; of hedging: {hedging}")
@@ -31,7 +30,7 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
     print_table(
         console, "Choices, million USD",
         ["choice", ">expected", ">tail", ">worst", ">worst regret"],
-        [[c.choice, *(number(v, 2) for v in (c.expected_musd, c.cvar_musd, c.worst_musd, c.worst_regret_musd))]
+        [[_named(c), *(number(v, 2) for v in (c.expected_musd, c.cvar_musd, c.worst_musd, c.worst_regret_musd))]
          for c in answer.choices],
         "'as if' signs what is best when that future is taken for certain; - breaks in some future.",
     )  # fmt: skip
@@ -58,5 +57,12 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
             ["choice", ">from", ">to"], [[r.choice, f"{r.from_frac:.4f}", f"{r.to_frac:.4f}"] for r in answer.reigns],
             "Among the choices above; futures keep their relative weights.",
         )  # fmt: skip
+    if answer.never_best:
+        many = len(answer.never_best)
+        console.print(Text(f"{many} points of the front cost more than another at every probability of a disruption."))
     for finding in answer.findings:
         console.print(Text(plain(finding)))
+
+
+def _named(choice: ChoiceRow) -> str:
+    return choice.choice + (f" (also {choice.also})" if choice.also else "")

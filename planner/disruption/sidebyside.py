@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from scipy.sparse import block_diag, coo_array, csr_array, hstack, vstack
 
-from planner.lazy import OutageRows, Rows
+from planner.lazy import OutageRows, Rows, keep_tight
 from planner.model.reliability import RowKey
 from planner.problem import FloatArray
 from planner.solve import INFINITY, Compiled
 
-#: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
-_TIGHT = 1e-4
 _PER_ROUND = 60
 
 
@@ -123,11 +121,8 @@ class JoinedOutages:
         for i, part in enumerate(self.parts):
             keys = [key for j, key in found if j == i and key not in set(part.rows)]
             if keys:
-                matrix, lower, upper, names = part.rows_of(keys)
-                self.compiled.add_rows(matrix, lower, upper, names)
-                part.rows += keys
+                added.append(part.add(keys))
                 self.rows += [(i, key) for key in keys]
-                added.append((matrix, lower, upper))
         return added
 
     def add_violated(self, x: FloatArray) -> Rows | None:
@@ -141,10 +136,7 @@ class JoinedOutages:
 
     def drop_slack(self, x: FloatArray) -> None:
         """Forget outage rows that are far from tight; they come back if a solution violates them."""
-        slack = self.compiled.matrix @ x - self.compiled.row_lower
-        outage = np.array([name.startswith("outage[") for name in self.compiled.row_names])
-        kept = ~outage | (slack <= _TIGHT)
-        self.rows = [row for row, keep in zip(self.rows, kept[outage], strict=True) if keep]
+        kept = keep_tight(self.compiled, x)
+        self.rows = [row for row, keep in zip(self.rows, kept, strict=True) if keep]
         for i, part in enumerate(self.parts):
             part.rows = [key for j, key in self.rows if j == i]
-        self.compiled.keep_rows(kept)

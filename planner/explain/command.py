@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -12,7 +11,7 @@ from planner.explain.board import Asked, explain_plan
 from planner.explain.files import keep_json, read_known, read_orders, read_plan, read_question, write_explanation
 from planner.explain.orders import Counts
 from planner.explain.show import print_explanation
-from planner.faults import Fault, InputError, known_name, shown
+from planner.faults import Fault, InputError, known_name, limit_faults, shown
 from planner.problem import Problem
 from planner.report import write_report
 from planner.rulebook import rules_of
@@ -50,7 +49,7 @@ def carry_out(request: Request, out: TextIO) -> bool:
     InputError
         With every fault of the options, the folder and the files.
     """
-    faults = _option_faults(request)
+    faults = limit_faults(request.gap_frac, request.budget_s)
     plan = read_plan(request.folder, faults)
     if plan is None or faults:
         raise InputError(faults)
@@ -83,15 +82,6 @@ def _report(request: Request) -> None:
         return
     if not request.quiet:
         say(f"Written: {', '.join(str(path) for path in written)}.")
-
-
-def _option_faults(request: Request) -> list[Fault]:
-    faults = []
-    if request.gap_frac is not None and not 0.0 <= request.gap_frac < 1.0:
-        faults.append(Fault("--gap", "", f"{request.gap_frac:g}", "a number of at least 0 and below 1"))
-    if not (math.isfinite(request.budget_s) and request.budget_s > 0.0):
-        faults.append(Fault("--time-limit", "", f"{request.budget_s:g}", "a number above 0"))
-    return faults
 
 
 def _asked(request: Request, problem: Problem) -> Asked:

@@ -1,5 +1,7 @@
 """Orders alone, completed to a whole plan: load carried, credits, places and cost follow by arithmetic.
 
+With the sourcing network on they get the cheapest sources with which they keep the exposure limits.
+
 Whatever the orders break stays broken and is named by the verifier; nothing here repairs them.
 """
 
@@ -12,6 +14,7 @@ import pyomo.environ as pyo
 
 from planner import decode, policy, yard
 from planner.decode import Decision
+from planner.explain.sources import sources_for
 from planner.model import purchase, site
 from planner.model.coefficients import Coefficients
 from planner.model.row import RULES
@@ -70,7 +73,8 @@ def complete(problem: Problem, counts: Counts, bound_musd: float = np.inf) -> Pl
     tiers = {o: _tier(problem, o, int(containers[o].sum())) for o in c.offers_used}
     placed, options = _place(c, containers)
     served = carried_mw(c, containers)
-    d = Decision(containers, tiers, _states(c, containers), placed, options, served)
+    sources = sources_for(c, containers)
+    d = Decision(containers, tiers, _states(c, containers), placed, options, served, sourced_mwh=sources)
     return stated(c, d, bound_musd)
 
 

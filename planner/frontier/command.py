@@ -9,7 +9,7 @@ from typing import TextIO
 
 from planner.case import MEASURES
 from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
-from planner.faults import Fault, InputError, known_name
+from planner.faults import Fault, InputError, known_name, limit_faults, limit_overrides
 from planner.frontier.archive import StateFault
 from planner.frontier.comparing import comparison
 from planner.frontier.files import write_comparison, write_frontier
@@ -108,11 +108,9 @@ class FrontierWish:
         if self.most_points < 2:
             faults.append(Fault("--points", "", f"{self.most_points}", "a whole number of at least 2"))
         thetas = self._thetas(faults)
-        overrides = list(self.overrides)
-        if self.gap_frac is not None:
-            overrides.append(f"solver.gap_frac={self.gap_frac!r}")
-        if self.time_limit_s is not None:
-            overrides.append(f"solver.time_limit_s={self.time_limit_s!r}")
+        faults += limit_faults(self.gap_frac, self.time_limit_s)
+        limits = [] if faults else limit_overrides(self.gap_frac, self.time_limit_s)
+        overrides = [*self.overrides, *limits]
         problems = []
         for scenario in self.scenarios or [""]:
             try:

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from planner.crew import Crew, SchedulerLost
 from planner.faults import Fault, InputError
 from planner.results import Plan
-from planner.study.crew import Crew, SchedulerLost
 from planner.study.expand import Question, expand, regret_questions
 from planner.study.rows import rows_of, schemas
 from planner.study.spec import Study, read_study

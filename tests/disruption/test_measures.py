@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.disruption.measures import cvar, expected, reigns
+from planner.disruption.measures import cvar, expected, may_reign, reigns
 
 SETTINGS = settings(deadline=None, derandomize=True, database=None, max_examples=150)
 
@@ -47,3 +47,19 @@ def test_reigns_are_the_least_cost_at_every_probability(lines: list[tuple[int, i
 def test_a_choice_that_breaks_reigns_only_where_nothing_happens() -> None:
     found = reigns({"frail": 3.0, "firm": 5.0}, {"frail": np.inf, "firm": 7.0})
     assert [(r.choice, r.from_frac, r.to_frac) for r in found] == [("frail", 0.0, 0.0), ("firm", 0.0, 1.0)]
+
+
+@SETTINGS
+@given(st.lists(st.tuples(st.integers(1, 97), st.integers(1, 97)), min_size=2, max_size=7))
+def test_who_may_reign_is_who_does(lines: list[tuple[int, int]]) -> None:
+    """A choice is cheaper than all others somewhere just when the lowest of all lines lies below that of the others."""
+    (calm, hit), *others = [(a / 7, b / 11) for a, b in lines]
+    gains = [
+        min((1 - q) * c + q * d for c, d in others) - ((1 - q) * calm + q * hit) for q in np.linspace(0.0, 1.0, 2001)
+    ]
+    if max(gains) > 1e-6:
+        assert may_reign(calm, hit, others)
+    if max(gains) < -0.02:
+        assert not may_reign(calm, hit, others)
+    assert not may_reign(others[0][0] + 0.1, others[0][1] + 0.1, others)
+    assert may_reign(calm, hit, [(np.inf, 1.0)])

@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.changes import Disruption
-from planner.disruption.answer import Answering, DisruptionAnswer
+from planner.disruption.answer import DisruptionAnswer, answered
+from planner.disruption.deciding import Deciding
+from planner.disruption.hedge import Hedger
+from planner.disruption.joint import Fixed
 from planner.disruption.measures import cvar
 from planner.disruption.worlds import CALM, OrderKey, Prospect, World
 from planner.problem import Problem
@@ -262,7 +265,7 @@ def _fixed_tree() -> tuple[Problem, dict[str, Problem]]:
 
 
 def solved(calm: Problem, futures: dict[str, Problem]) -> DisruptionAnswer:
-    return Answering(calm, futures, gap_frac=1e-6, time_limit_s=60).answer()
+    return answered(Deciding(calm, futures, gap_frac=1e-6, time_limit_s=600))
 
 
 @SETTINGS
@@ -278,6 +281,43 @@ def test_best_orders_are_those_of_all_first_stages(tree: tuple[Problem, dict[str
     assert found.aim_musd == pytest.approx(want, rel=3e-6)
     assert found.bound_musd <= want + 1e-5
     assert found.hedging_musd is None or found.hedging_musd >= 0.0
+    assert found.hedging_least_musd is None or 0.0 <= found.hedging_least_musd <= (found.hedging_musd or 0.0) + 1e-6
     assert found.knowing_musd >= 0.0
     assert all(o.verified for o in found.outcomes if o.cost_musd is not None)
     assert not found.findings
+
+
+def test_what_was_lost_counts_towards_the_volume() -> None:
+    """An award of three containers of which two never come is lawful, and the replay agrees."""
+    calm, futures = _fixed_tree()
+    size = next(o for o in calm.offers if o.offer == "Alpha").energy_nameplate_dc_mwh
+
+    def strict(problem: Problem) -> Problem:
+        offers = tuple(
+            o.model_copy(update={"min_order_mwh": 2.5 * size}) if o.offer == "Alpha" else o for o in problem.offers
+        )
+        return replace(problem, offers=offers)
+
+    futures = {name: strict(problem) for name, problem in futures.items()}
+    hedger = Hedger(Prospect(strict(calm), futures), 1e-6, 1)
+    found = hedger.alone("stop", Fixed({("Alpha", "2029-01"): 1, ("Alpha", "2030-01"): 2}), 60.0)
+    assert found.plan is not None
+    came = sum(o.containers for o in found.plan.orders if o.offer == "Alpha")
+    assert came == 1
+    assert sum(found.lost.values()) == 2
+    assert found.plan.verification is not None
+    assert found.plan.verification.passed, found.plan.verification.errors
+
+
+def test_reservations_are_tried_beside_the_calm_orders() -> None:
+    """The calm orders with the slots that the disrupted world would pay for are among the choices."""
+    calm, futures = _fixed_tree()
+    option = {
+        "offer": "Beta", "containers": 3, "strike_frac": 0.97, "expires": "2030-12", "lead_months": 2,
+        "fee_usd_per_kwh": 0.01, **SOURCE,
+    }  # fmt: skip
+    rule = calm.case.disruption.model_dump(mode="json") | {"options": {"early": option}}
+    found = solved(_with(calm, Disruption.model_validate_json(json.dumps(rule))), futures)
+    assert any("reserving" in c.choice or "reserving" in c.also for c in found.choices) or found.reserved
+    assert found.hedging_musd is not None
+    assert found.hedging_musd >= 0.0

@@ -426,6 +426,20 @@ def test_given_orders_are_stated_with_the_makers_own_sources() -> None:
     assert not free.sourcing
 
 
+def test_given_orders_get_the_sources_that_keep_the_limit() -> None:
+    """A plan that holds its limit through sourcing is the same plan when only its orders are given."""
+    problem = alone(0.4)
+    found = plan(problem, gap_frac=0.0)
+    counts = {(o.offer, o.period): o.containers for o in found.orders}
+    bare = complete(of_case(problem, "sourcing.mode", "none"), counts)
+    given = complete(problem, counts)
+    assert bare.exposure_frac["value"] > 0.4
+    assert given.exposure_frac["value"] <= 0.4 + 1e-9
+    assert given.cost_musd == pytest.approx(found.cost_musd, rel=1e-6)
+    verdict = verify(problem, given, monte_carlo=False)
+    assert verdict.passed, verdict.errors
+
+
 def test_domestic_content_looks_at_the_cell_and_later_only() -> None:
     """No source before the cell moves domestic content."""
     problem = alone(0.4)

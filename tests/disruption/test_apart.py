@@ -1,0 +1,110 @@
+"""World by world with tolls: its bounds and first stages against every first stage, the joint model, and workers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from planner.changes import Disruption
+from planner.crew import Crew
+from planner.disruption import deciding
+from planner.disruption.answer import DisruptionAnswer, answered
+from planner.disruption.deciding import Deciding
+from planner.disruption.worlds import CALM, Prospect
+from planner.problem import Problem
+from tests.disruption.test_tree import SETTINGS, SOURCE, Fleets, _fixed_tree, _with, best_of_all, certain, solved, trees
+
+Tree = tuple[Problem, dict[str, Problem]]
+TOLERANCE_MUSD = 2e-5
+
+
+def apart(calm: Problem, futures: dict[str, Problem], crew: Crew | None = None) -> DisruptionAnswer:
+    return answered(Deciding(calm, futures, gap_frac=1e-6, time_limit_s=600, crew=crew, apart=True))
+
+
+@settings(SETTINGS, max_examples=8)
+@given(trees())
+def test_bounds_hold_and_first_stages_are_real(tree: Tree) -> None:
+    """No first stage is below the bound, none found is below the best, and tolls do no worse than knowing."""
+    calm, futures = tree
+    prospect = Prospect(calm, futures)
+    want, orders = best_of_all(prospect)
+    if orders is None:
+        return
+    found = apart(calm, futures)
+    assert found.bound_musd <= want + TOLERANCE_MUSD
+    assert found.aim_musd >= want - TOLERANCE_MUSD
+    known = [float(Fleets(w.problem).cost.min(initial=np.inf)) for w in prospect.worlds]
+    assert found.bound_musd >= deciding.aim_of(prospect, known) - TOLERANCE_MUSD or found.gap_frac < 2e-6
+    assert all(o.verified for o in found.outcomes if o.cost_musd is not None)
+
+
+@settings(SETTINGS, max_examples=6)
+@given(trees())
+def test_certain_futures_give_the_deterministic_plans(tree: Tree) -> None:
+    """Probability 0 of every future gives the plan of the calm case, 1 of one that future's own least cost."""
+    calm, futures = tree
+    for name in (CALM, *futures):
+        sure = certain(calm, name)
+        least = Fleets(calm if name == CALM else futures[name]).cost.min(initial=np.inf)
+        if not np.isfinite(least):
+            continue
+        prospect = Prospect(sure, futures)
+        want, orders = best_of_all(prospect)
+        if orders is None:
+            continue
+        found = solved(sure, futures)
+        assert found.aim_musd == pytest.approx(want, rel=3e-6)
+        if name == CALM:
+            assert found.expected_musd == pytest.approx(least, rel=3e-6)
+        assert found.hedging_musd in (None, pytest.approx(0.0, abs=1e-5))
+        assert found.knowing_musd == pytest.approx(0.0, abs=1e-5)
+
+
+def many(count: int) -> Tree:
+    """The tree of ``_fixed_tree`` with its future split into many that become known in different months."""
+    calm, futures = _fixed_tree()
+    rule = calm.case.disruption.model_dump(mode="json")
+    months = [f"{2027 + (11 + k // 2) // 12}-{(11 + k // 2) % 12 + 1:02d}" for k in range(count)]
+    rule["futures"] = {
+        f"stop-{k}": {"probability_frac": 0.6 / count, "known": month, "premium_frac": 0.1 + 0.01 * k, **SOURCE}
+        for k, month in enumerate(months)
+    }
+    section = Disruption.model_validate_json(json.dumps(rule))
+    return _with(calm, section), {name: replace(futures["stop"]) for name in rule["futures"]}
+
+
+def test_many_futures_agree_with_the_model_of_all() -> None:
+    """Twenty futures, never in one model by themselves: the same orders as in the model of all of them."""
+    calm, futures = many(20)
+    assert len(Prospect(calm, futures).worlds) > deciding.MANY_WORLDS
+    found = answered(Deciding(calm, futures, gap_frac=1e-4, time_limit_s=600))
+    whole = answered(Deciding(calm, futures, gap_frac=1e-4, time_limit_s=600, apart=False))
+    assert found.aim_musd == pytest.approx(whole.aim_musd, rel=2e-4)
+    assert found.bound_musd <= whole.aim_musd + TOLERANCE_MUSD
+    assert whole.bound_musd <= found.aim_musd + TOLERANCE_MUSD
+    assert found.hedging_musd is not None
+    assert found.hedging_musd >= 0.0
+
+
+def test_workers_find_what_one_process_finds() -> None:
+    calm, futures = _fixed_tree()
+    here = apart(calm, futures)
+    with Crew(2) as crew:
+        away = apart(calm, futures, crew)
+    assert away.aim_musd == pytest.approx(here.aim_musd, rel=1e-6)
+    assert away.bound_musd <= here.aim_musd + TOLERANCE_MUSD
+    assert not away.findings or all("worker" not in text for text in away.findings)
+
+
+def test_tolls_close_what_knowing_leaves_open() -> None:
+    """Where knowing the future is worth something, the bound with tolls lies above the one without."""
+    calm, futures = _fixed_tree()
+    found = apart(calm, futures)
+    assert found.knowing_musd > 1e-3
+    assert found.rounds > 0
+    assert found.bound_musd > found.aim_musd - found.knowing_musd + 1e-4
