@@ -265,10 +265,12 @@ class Run:
         after_stop: bool = False,
         goal: float = -INFINITY,
         abs_gap: float = 1e-9,
+        enough: float = INFINITY,
     ) -> Attempt:
         """Run HiGHS on what is loaded.
 
-        ``after_stop`` gives a last short run its own time; a solution at ``goal`` or below is good enough.
+        ``after_stop`` gives a last short run its own time; a solution at ``goal`` or below is good enough, and so
+        is a dual bound at ``enough`` or above.
         ``abs_gap`` is in units of the objective.
         """
         h = self.highs
@@ -283,7 +285,7 @@ class Run:
             solution = highspy.HighsSolution()
             solution.col_value = list(start)
             h.setSolution(solution)
-        self._listen()
+        self._listen(enough)
         status = h.run()
         if status != highspy.HighsStatus.kError and h.getModelStatus() == highspy.HighsModelStatus.kUnknown:
             # A warm-started simplex run can lose its way on a nearly infeasible problem: start afresh.
@@ -293,17 +295,18 @@ class Run:
             raise SolverFault("HiGHS returned an error")
         return self._read()
 
-    def _listen(self) -> None:
-        """Let Ctrl-C stop the run, and report bound and incumbent while it goes on."""
+    def _listen(self, enough: float) -> None:
+        """Let Ctrl-C and a bound that is good enough stop the run; report bound and incumbent while it goes on."""
 
         def heard(event: highspy.HighsCallbackEvent) -> None:
             if self.stop.interrupted:
                 event.interrupt()
 
         def looked(event: highspy.HighsCallbackEvent) -> None:
-            heard(event)
+            out = event.data_out
+            if self.stop.interrupted or out.mip_dual_bound >= enough:
+                event.interrupt()
             if self.progress is not None:
-                out = event.data_out
                 self.progress("branch and bound", out.mip_primal_bound, out.mip_dual_bound)
 
         h = self.highs
