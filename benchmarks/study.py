@@ -21,7 +21,7 @@ from pathlib import Path
 from planner.study.engine import run_study
 from planner.study.expand import Question
 from planner.study.spec import Study
-from planner.study.work import Address, Answer, pack, solve
+from planner.study.work import Address, Answer, Start, pack, solve
 
 
 def sweep(count: int, case: str = "tiny") -> Study:
@@ -49,15 +49,16 @@ def answer_nothing(question: Question, address: str, known: object) -> Answer:
         "input_sha256": address,
         "plan": None,
         "rows": [],
+        "choices": {},
         "status": "infeasible",
         "reason": "empty",
     }
-    return Answer(address, "infeasible", pack(record | {"solve_s": 0.0}), (), 0.0)
+    return Answer(address, "infeasible", pack(record | {"solve_s": 0.0}), Start(), 0.0)
 
 
-def solve_and_weigh(question: Question, address: str, known: tuple[()]) -> Answer:
+def solve_and_weigh(question: Question, address: str, neighbour: Start) -> Answer:
     """Solve, and append the memory of this process in MB to a file."""
-    found = solve(question, address, known)
+    found = solve(question, address, neighbour)
     with Path(os.environ["STUDY_MEMORY"]).open("a") as file:
         file.write(f"{os.getpid()} {memory_mb():.1f}\n")
     return found

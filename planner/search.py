@@ -508,7 +508,7 @@ class Search:
     # -- pieces ---------------------------------------------------------------------------
 
     def _enough(self) -> float:
-        """Dual bound that closes the gap of a plan found from a neighbour; elsewhere a better plan is still looked for."""
+        """Dual bound that closes the gap of a plan found from a neighbour; other searches go on for a better plan."""
         if not self.neighbour or self.best is None:
             return np.inf
         return self.best.objective - self.gap_frac * abs(self.best.objective)
