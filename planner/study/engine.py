@@ -15,7 +15,7 @@ from planner.faults import Fault, InputError
 from planner.results import Plan
 from planner.study.crew import Crew, SchedulerLost
 from planner.study.expand import Question, expand, regret_questions
-from planner.study.rows import rows_of, schemas
+from planner.study.parts import Parts
 from planner.study.spec import Study, read_study
 from planner.study.store import PART, TABLES, ResultSet, Solved
 from planner.study.work import Address, Answer, Start, addresses, solve
@@ -25,8 +25,8 @@ Place = Callable[[Question], tuple[str, ...]]
 #: Questions whose addresses are found in one task.
 _BATCH = 16
 #: Seconds between writes of the tables, at least; and at most this share of the time goes into writing.
-_WRITE_S = 5.0
-_WRITE_SHARE = 0.05
+_WRITE_S = 10.0
+_WRITE_SHARE = 0.02
 
 
 def _by_case(question: Question) -> tuple[str, ...]:
@@ -195,11 +195,8 @@ class _Run:
         self.status: dict[int, str] = {}
         self.waiting: dict[str, list[int]] = {}
         self.counts = Counts(total=len(questions))
-        self.dirty: set[int] = set()
+        self.parts = Parts(study, results)
         self.stopped = ""
-        drawn = list(study.draws.parameters) if study.draws else []
-        self.drawn = drawn
-        self.schemas = schemas([*study.grid, *drawn], drawn)
         self._written, self._write_s = time.monotonic(), 0.0
         results.clean()
 
@@ -261,14 +258,14 @@ class _Run:
             self.solved.forget(found.address)
         if self.solved.has(found.address):
             self.counts.reused += 1
-            self.dirty.add(found.index // PART)
+            self.parts.note(found.index)
         else:
             self.waiting.setdefault(found.address, []).append(found.index)
 
     def _fail(self, index: int, reason: str, status: str = "failed") -> None:
         self.failed[index], self.status[index] = reason, status
         self.counts.failed += 1
-        self.dirty.add(index // PART)
+        self.parts.note(index)
 
     def _solve(self, crew: Crew, answer: Callable[..., Any], jobs: Iterator[tuple[Question, str, Start]]) -> None:
         """Solve jobs and keep their answers; equal questions are answered together."""
@@ -282,7 +279,8 @@ class _Run:
                 self.counts.solved += 1
                 self.counts.reused += len(indices) - 1
                 self.counts.solve_s += found.solve_s
-                self.dirty |= {i // PART for i in indices}
+                for index in indices:
+                    self.parts.note(index)
             self.tick()
 
     # -- results ----------------------------------------------------------------------------
@@ -296,21 +294,10 @@ class _Run:
     def write(self, everything: bool = False) -> None:
         """Write the parts that changed, and the manifest."""
         began = time.monotonic()
-        for part in sorted(self.dirty):
-            self._write_part(part)
-        self.dirty.clear()
+        self.parts.write(self.questions, self._ending)
         self.results.write_manifest(self._manifest(complete=everything and self.counts.done == self.counts.total))
         self._written = time.monotonic()
         self._write_s = self._written - began
-
-    def _write_part(self, part: int) -> None:
-        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-        for q in self.questions[part * PART : (part + 1) * PART]:
-            ending = self._ending(q.index)
-            if ending is not None:
-                for name, found in rows_of(q, ending, self.drawn).items():
-                    rows[name] += found
-        self.results.write_part(part, self.schemas, rows)
 
     def _ending(self, index: int) -> dict[str, Any] | None:
         known = self.address.get(index)
@@ -332,7 +319,7 @@ class _Run:
             "cases_total": self.counts.total,
             "cases_done": self.counts.done,
             "cases_per_part": PART,
-            "tables": {n: {"files": f"{n}/*.parquet", "columns": self.schemas[n].names} for n in TABLES},
+            "tables": {n: {"files": f"{n}/*.parquet", "columns": self.parts.schemas[n].names} for n in TABLES},
             "solved": str(self.solved.folder),
             "solve_s": round(self.counts.solve_s, 3),
             "elapsed_s": round(self.counts.elapsed_s, 3),

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from planner.answers import Candidate, CaseRegret, Regret
 from planner.study import reading
 from planner.study.reading import Findings, read_results
-from planner.study.store import write_whole
+from planner.writing import json_text, write_texts
 
 _PLAIN = {"text": "", "colour": "", "ink": ""}
 
@@ -49,8 +49,7 @@ def write_study_report(folder: Path) -> Path:
     """
     path = folder / "study.html"
     found = read_results(folder)
-    write_whole(path, page(found).encode())
-    write_whole(folder / "regret.json", (regret(found).model_dump_json(indent=1) + "\n").encode())
+    write_texts({"regret.json": json_text(regret(found)), path.name: page(found)}, folder)
     return path
 
 
