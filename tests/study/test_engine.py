@@ -226,7 +226,7 @@ def test_full_disk_loses_no_case(quiet_run: tuple[Path, Path], tmp_path: Path) -
 def test_refused_writes_lose_no_case(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
     """The same where nothing may be mounted: every write after the first bytes is refused, half of it on the disk."""
     study, whole = quiet_run
-    full_and_resumed(study, whole, tmp_path / "out", lambda: None, QUICK_ROOM="14000")
+    full_and_resumed(study, whole, tmp_path / "out", lambda: None, QUICK_ROOM="5000")
 
 
 def test_a_folder_of_another_study_is_refused(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
