@@ -87,8 +87,35 @@ def against_base(found: Findings) -> pd.DataFrame:
     ``public_usd_per_mwh`` is public money (received by the buyer, net of duties paid) added per MWh of
     China-made cells removed, where at least a hundredth of the need is.
     """
-    table = central(found)
-    base = table[table["scenario"] == found.scenarios[0]].set_index("case")
+    return _against(found, central(found))
+
+
+def instruments(found: Findings) -> pd.DataFrame:
+    """The same for every scenario, and for every exposure limit of the first one: a ban beside what money does.
+
+    ``instrument`` names the scenario or the limit.
+    """
+    own = found.own
+    limited = own[(own["scenario"] == found.scenarios[0]) & own["limit_frac"].notna()]
+    limited = limited[(limited["draw"] <= 0) & (limited["point"] == 0)]
+    first = central(found)
+    first = first[first["scenario"] != found.scenarios[0]]
+    table = _against(found, pd.concat([first, limited[~limited["case_index"].isin(first["case_index"])]]))
+    if table.empty:
+        return table
+    words = [
+        row["scenario"]
+        if row["scenario"] != found.scenarios[0]
+        else f"{row['measure']} at most {row['limit_frac']:.0%}"
+        for row in table.to_dict("records")
+    ]
+    return table.assign(instrument=words)
+
+
+def _against(found: Findings, table: pd.DataFrame) -> pd.DataFrame:
+    """Each row of cases against the case of its base in the first scenario."""
+    first = central(found)
+    base = first[first["scenario"] == found.scenarios[0]].set_index("case")
     rows = []
     for row in table.to_dict("records"):
         if row["case"] not in base.index:
