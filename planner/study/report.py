@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from planner.answers import Candidate, CaseRegret, Regret
 from planner.report.page import asset, environment, policy
 from planner.study import reading
 from planner.study.blocks import as_figure, as_table, cell, number
+from planner.study.joint import joint_overlay
 from planner.study.reading import Findings, read_results
+from planner.study.spec import Study
 from planner.writing import json_text, write_texts
 
 
@@ -30,7 +33,7 @@ class Section:
 
 
 def write_study_report(folder: Path) -> Path:
-    """Write ``study.html`` and ``regret.json`` beside a result set, replacing earlier ones.
+    """Write ``study.html``, ``regret.json`` and ``joint.yaml`` beside a result set, replacing earlier ones.
 
     Parameters
     ----------
@@ -46,7 +49,9 @@ def write_study_report(folder: Path) -> Path:
     """
     path = folder / "study.html"
     found = read_results(folder)
-    write_texts({"regret.json": json_text(regret(found)), path.name: page(found)}, folder)
+    study = Study.model_validate_json(json.dumps(found.manifest["spec"]))
+    joint = {} if study.regret is None else {"joint.yaml": joint_overlay(study)}
+    write_texts({"regret.json": json_text(regret(found)), **joint, path.name: page(found)}, folder)
     return path
 
 
@@ -288,7 +293,8 @@ def _regret(found: Findings) -> Section:
     text = (
         f"Orders that each plan signs before {rule.get('until', '')} are fixed and everything later is planned anew,"
         " knowing the future that came. Million USD above the best plan for that future. Orders that a cut-off stops"
-        " are lost; what was paid for them is not counted."
+        " are lost; what was paid for them is not counted. The cheapest orders that hold in all these futures may be"
+        " those of none of them: joint.yaml beside this page asks planner disruption for them, as one model."
     )
     return Section("regret", "Which plan is regretted least", text, blocks)
 
