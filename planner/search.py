@@ -207,7 +207,7 @@ class Search:
         self.bound = max(self.bound, relaxed.bound)
         self.fractions = relaxed.x
         if self.neighbour:
-            self._timed("whole_containers", lambda: self._keep(self._near(self._as_neighbour())))
+            self._timed("whole_containers", lambda: self._keep(self._from_neighbour()))
         if self.best is None:
             rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
             self.bound = max(self.bound, rough.bound)
@@ -220,12 +220,15 @@ class Search:
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
 
-    def _as_neighbour(self) -> FloatArray:
-        """The neighbour's choices in the columns of this problem, as far as they are open here."""
+    def _from_neighbour(self) -> Attempt | None:
+        """Whole containers for the neighbour's choices, as far as they are open here; None if they make no plan."""
         x = np.zeros(len(self.compiled.cost))
         for name, j in self._named():
             x[j] = self.neighbour.get(name, 0.0)
-        return np.clip(x, self.compiled.lower, self.compiled.upper)
+        try:
+            return self._near(np.clip(x, self.compiled.lower, self.compiled.upper))
+        except SolverFault:  # choices that fit only within the solver's tolerances: start without them
+            return None
 
     def _bound_passes(self, coarse: NDArray[np.bool_]) -> None:
         """Bound problem, then whole containers near it; again with the rows that were missing while that may help."""
