@@ -85,7 +85,8 @@ def against_base(found: Findings) -> pd.DataFrame:
     """Change of cost, exposure and public money against the study's first scenario; ``tie`` within the gaps.
 
     ``public_usd_per_mwh`` is public money (received by the buyer, net of duties paid) added per MWh of
-    China-made cells removed, where at least a hundredth of the need is.
+    China-made cells removed, where at least a hundredth of the need is; ``all_usd_per_mwh`` counts the buyer's
+    added cost too, so that what passes from one to the other cancels.
     """
     return _against(found, central(found))
 
@@ -124,6 +125,7 @@ def _against(found: Findings, table: pd.DataFrame) -> pd.DataFrame:
         change = row["cost_musd"] - b["cost_musd"]
         removed = b["exposure_cell_frac"] * b["required_mwh"] - row["exposure_cell_frac"] * row["required_mwh"]
         public = b["public_net_musd"] - row["public_net_musd"]
+        enough = removed > 0.01 * row["required_mwh"]
         slack = max(row["cost_musd"] - row["bound_musd"], b["cost_musd"] - b["bound_musd"])
         rows.append(
             row
@@ -133,7 +135,8 @@ def _against(found: Findings, table: pd.DataFrame) -> pd.DataFrame:
                 "tie": bool(abs(change) <= slack),
                 "removed_mwh": removed,
                 "public_added_musd": public,
-                "public_usd_per_mwh": public * 1e6 / removed if removed > 0.01 * row["required_mwh"] else np.nan,
+                "public_usd_per_mwh": public * 1e6 / removed if enough else np.nan,
+                "all_usd_per_mwh": (public + change) * 1e6 / removed if enough else np.nan,
             }
         )
     return pd.DataFrame(rows)

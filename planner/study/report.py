@@ -320,13 +320,13 @@ def _public(found: Findings) -> Section:
             cell("tie" if r["tie"] else f"{r['change_musd']:+,.1f}"),
             cell(number(r["public_added_musd"])),
             cell(number(r["removed_mwh"], 0)),
-            cell("" if pd.isna(r["public_usd_per_mwh"]) else number(r["public_usd_per_mwh"], 0)),
+            *(cell("" if pd.isna(r[k]) else number(r[k], 0)) for k in ("public_usd_per_mwh", "all_usd_per_mwh")),
         ]
         for r in (table.to_dict("records") if len(table) else [])
     ]
     columns = [
         "case and instrument", "cost to the buyer, million USD", "public money added, million USD",
-        "China-made cells removed, MWh", "public USD per MWh removed",
+        "China-made cells removed, MWh", "public USD per MWh removed", "buyer and public, USD per MWh removed",
     ]  # fmt: skip
     text = (
         f"Each future, and each exposure limit as a rule, against {found.scenarios[0]}: credits and grants paid less"

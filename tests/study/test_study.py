@@ -199,6 +199,7 @@ def test_public_money_of_an_instrument_and_of_a_ban_by_hand() -> None:
     table = reading.instruments(reading.Findings({"spec": spec}, cases, empty, empty, empty)).set_index("instrument")
     assert table.loc["grant", "public_usd_per_mwh"] == pytest.approx(100_000)
     assert table.loc["cell at most 0%", "public_usd_per_mwh"] == pytest.approx(-20_000)
+    assert table["all_usd_per_mwh"].tolist() == pytest.approx([2e6 / 30, 3e6 / 50])
     assert (table["change_musd"].tolist(), table["tie"].any()) == ([-1.0, 4.0], False)
 
 
