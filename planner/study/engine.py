@@ -199,6 +199,7 @@ class _Run:
         self.stopped = ""
         self._written, self._write_s = time.monotonic(), 0.0
         results.clean()
+        solved.clean()
 
     def extend(self, more: Sequence[Question]) -> None:
         """Add questions that became known on the way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ SCHEMA_VERSION = "1.0"
 TABLES = ("orders", "vintages", "contingencies", "cases")  # cases last: a case that is there has its orders there too
 #: Cases per part: what is written anew when one of them ends.
 PART = 250
+#: Seconds after which a file that is still being written was left by a crash.
+_LEFT_S = 3600.0
 
 
 class Solved:
@@ -53,6 +56,15 @@ class Solved:
             return unpack(self._path(address).read_bytes())
         except (OSError, ValueError, EOFError):
             return None
+
+    def clean(self) -> None:
+        """Remove what interrupted writes left; young ones may be another study's that shares the folder."""
+        for left in self.folder.glob(f"*/{WRITING}*"):
+            try:
+                if time.time() - left.stat().st_mtime > _LEFT_S:
+                    left.unlink()
+            except OSError:  # gone, or not ours to remove
+                continue
 
     def forget(self, address: str) -> None:
         """Remove a record that cannot be read."""
