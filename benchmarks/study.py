@@ -1,9 +1,9 @@
 """What the engine of a study costs: overhead, speed-up, reuse, memory, and a projection to 64 workers.
 
-python -m benchmarks.study overhead 40        # engine against the sum of its solves, 1 and 2 workers
+python -m benchmarks.study overhead 200 utility-200mw   # engine against the sum of its solves, 1 and 2 workers
 python -m benchmarks.study empty 10000        # the engine alone, with endings that cost nothing
 python -m benchmarks.study memory 1000        # client and worker over many cases
-python -m benchmarks.study neighbours 12      # a sweep against separate planner plan calls
+python -m benchmarks.study neighbours 30      # a sweep against separate planner plan calls
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from pathlib import Path
 from planner.study.engine import run_study
 from planner.study.expand import Question
 from planner.study.spec import Study
-from planner.study.work import Address, Answer, pack, solve
+from planner.study.work import Address, Answer, Start, pack, solve
+
+#: Separate calls that are measured; the rest would take as long each.
+_SEPARATE = 6
 
 
 def sweep(count: int, case: str = "tiny") -> Study:
@@ -49,15 +52,16 @@ def answer_nothing(question: Question, address: str, known: object) -> Answer:
         "input_sha256": address,
         "plan": None,
         "rows": [],
+        "choices": {},
         "status": "infeasible",
         "reason": "empty",
     }
-    return Answer(address, "infeasible", pack(record | {"solve_s": 0.0}), (), 0.0)
+    return Answer(address, "infeasible", pack(record | {"solve_s": 0.0}), Start(), 0.0)
 
 
-def solve_and_weigh(question: Question, address: str, known: tuple[()]) -> Answer:
+def solve_and_weigh(question: Question, address: str, neighbour: Start) -> Answer:
     """Solve, and append the memory of this process in MB to a file."""
-    found = solve(question, address, known)
+    found = solve(question, address, neighbour)
     with Path(os.environ["STUDY_MEMORY"]).open("a") as file:
         file.write(f"{os.getpid()} {memory_mb():.1f}\n")
     return found
@@ -69,15 +73,23 @@ def memory_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def overhead(count: int) -> dict[str, float]:
+def cpu_s() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def overhead(count: int, case: str = "tiny") -> dict[str, float]:
     """Wall time of a study against the sum of its solves, and two workers against one."""
     found: dict[str, float] = {}
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as out:
-            began = time.perf_counter()
-            result = run_study(sweep(count), out=out, workers=workers)
+            began, used = time.perf_counter(), cpu_s()
+            result = run_study(sweep(count, case), out=out, workers=workers)
             found[f"wall_{workers}_s"] = time.perf_counter() - began
+            found[f"cpu_{workers}_s"] = cpu_s() - used
             found[f"solves_{workers}_s"] = result.counts.solve_s
+            found[f"failed_{workers}"] = result.counts.failed
     found["overhead_1_frac"] = found["wall_1_s"] / found["solves_1_s"] - 1
     found["speed_up_2"] = found["wall_1_s"] / found["wall_2_s"]
     return found
@@ -123,25 +135,31 @@ def memory(count: int) -> dict[str, float]:
         }  # fmt: skip
 
 
-def neighbours(count: int) -> dict[str, float]:
-    """A sweep by the engine against as many separate ``planner plan`` calls."""
-    study = sweep(count, "utility-200mw")
+def neighbours(count: int, case: str = "utility-200mw") -> dict[str, float]:
+    """A sweep by the engine against separate ``planner plan`` calls, of which a few stand for all."""
+    study = sweep(count, case)
+    asked = study.grid["load.delay_usd_per_mw_yr"][:: max(1, count // _SEPARATE)][:_SEPARATE]
     with tempfile.TemporaryDirectory() as out:
-        began = time.perf_counter()
-        run_study(study, out=out, workers=1)
-        together = time.perf_counter() - began
-        began = time.perf_counter()
-        for value in study.grid["load.delay_usd_per_mw_yr"]:
-            words = ["plan", "utility-200mw", "--gap", "0.01", "--set", f"load.delay_usd_per_mw_yr={value}", "--quiet"]
+        began, used = time.perf_counter(), cpu_s()
+        failed = run_study(study, out=out, workers=1).counts.failed
+        together, together_cpu = time.perf_counter() - began, cpu_s() - used
+        began, used = time.perf_counter(), cpu_s()
+        for value in asked:
+            words = ["plan", case, "--gap", "0.01", "--set", f"load.delay_usd_per_mw_yr={value}", "--quiet"]
             subprocess.run(
                 [sys.executable, "-c", "from planner.cli import main; main()", *words, "--out", out + "/plan"],
                 check=True,
             )
-        apart = time.perf_counter() - began
-    return {"engine_s": together, "separate_s": apart, "times_faster": apart / together}
+        scale = count / len(asked)
+        apart, apart_cpu = scale * (time.perf_counter() - began), scale * (cpu_s() - used)
+    return {
+        "failed": failed, "engine_s": together, "engine_cpu_s": together_cpu, "separate_s": apart,
+        "separate_cpu_s": apart_cpu, "times_faster": apart / together, "times_faster_by_cpu": apart_cpu / together_cpu,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
-    what, number = sys.argv[1], int(sys.argv[2])
-    measured = {"overhead": overhead, "empty": empty, "memory": memory, "neighbours": neighbours}[what](number)
+    what, number, *names = sys.argv[1:]
+    measures = {"overhead": overhead, "empty": empty, "memory": memory, "neighbours": neighbours}
+    measured = measures[what](int(number), *names)
     print(json.dumps({k: round(v, 3) for k, v in measured.items()}, indent=1))

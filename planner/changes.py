@@ -42,10 +42,11 @@ class OfferChoiceKeys(Change):
 
 
 class OfferChange(OfferChoiceKeys):
-    """Prices, waiting times, risk and content of offers.
+    """Prices, waiting times, risk, content and grants of offers.
 
     ``price_scale_frac`` acts on years of delivery from ``from_year`` on; ``china_scale_frac`` on
-    the China share of a supply-chain layer, by place and by owner.
+    the China share of a supply-chain layer, by place and by owner. ``grant_add_usd_per_kwh`` is public
+    money for the buyer, per usable AC kWh at delivery.
     """
 
     from_year: Year | None = None
@@ -54,6 +55,7 @@ class OfferChange(OfferChoiceKeys):
     lead_add_months: Annotated[int, Field(ge=-60, le=120)] = 0
     risk_add_frac: Annotated[float, Field(ge=-0.95, le=0.95)] = 0.0
     china_scale_frac: dict[Name, Frac] = {}
+    grant_add_usd_per_kwh: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     withdrawn: bool = False
 
 

@@ -319,6 +319,7 @@ def _change_offer(rows: OfferRows, change: OfferChange, where: str) -> None:
     for field, add, most in (
         ("lead_time_months", float(change.lead_add_months), 120.0),
         ("delivery_risk_frac", change.risk_add_frac, 0.95),
+        ("grant_usd_per_kwh", change.grant_add_usd_per_kwh, 1000.0),
     ):
         if add:
             old = rows.values.get(field) or _new_value(rows, field)
@@ -332,7 +333,7 @@ def _change_offer(rows: OfferRows, change: OfferChange, where: str) -> None:
 
 def _new_value(rows: OfferRows, field: str) -> OfferValueRow:
     """A figure that the offer left to its default of zero."""
-    unit = "months" if field.endswith("_months") else "frac"
+    unit = next((u for end, u in (("_months", "months"), ("_usd_per_kwh", "USD/kWh")) if field.endswith(end)), "frac")
     head = cast(OfferRow, rows.head)
     return OfferValueRow(
         offer=head.offer, field=field, value=0.0, unit=unit, source="default of zero", date=head.date,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -38,7 +38,8 @@ def plan(
     progress: Progress | None = None,
     note: Callable[[str], None] = lambda text: None,
     known_rows: tuple[RowKey, ...] | Callable[[Coefficients], tuple[RowKey, ...]] = (),
-    rows_found: Callable[[Coefficients, tuple[RowKey, ...]], None] = lambda c, rows: None,
+    neighbour: Mapping[str, float] | None = None,
+    found: Callable[[Search, Solution], None] = lambda search, solution: None,
 ) -> Plan:
     """Cheapest whole-container portfolio of a problem, replayed and judged.
 
@@ -56,8 +57,10 @@ def plan(
         Called with the name of every step.
     known_rows
         Outage rows of an earlier search on the same case, to start from; or what finds them from the coefficients.
-    rows_found
-        Called with the outage rows that this search ended with, for a neighbour to start from.
+    neighbour
+        ``Search.choices`` of a plan of a case much like this one, to start from.
+    found
+        Called with the search and its solution, for what a neighbour starts from.
 
     Raises
     ------
@@ -72,9 +75,9 @@ def plan(
     stop = Stop(limit)
     note("reading rules")
     c = Coefficients(problem)
-    search = Search(c, stop, gap, problem.case.solver.seed, progress, note)
+    search = Search(c, stop, gap, problem.case.solver.seed, progress, note, neighbour=neighbour or {})
     solution = search.run(known_rows(c) if callable(known_rows) else known_rows)
-    rows_found(c, solution.rows)
+    found(search, solution)
     note("verifying")
     return judged(search, solution, gap, audit=audit, began=began)
 

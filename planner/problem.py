@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,6 +211,19 @@ class Tables:
     source_nodes: tuple[SourceNodeRow, ...] = ()
     source_output: tuple[SourceOutputRow, ...] = ()
     offer_sourcing: tuple[OfferSourcingRow, ...] = ()
+
+    @cached_property
+    def fire_rules_by_rule(self) -> dict[tuple[str, str], tuple[FireRuleRow, ...]]:
+        """Fire rules by profile and rule, in table order."""
+        found: dict[tuple[str, str], tuple[FireRuleRow, ...]] = {}
+        for row in self.fire_rules:
+            found[row.profile, row.rule] = (*found.get((row.profile, row.rule), ()), row)
+        return found
+
+    @cached_property
+    def cost_values(self) -> dict[tuple[str, str, str], float]:
+        """Value of the first row of each cost, chemistry and origin."""
+        return {(row.cost, row.chemistry, row.origin): row.value for row in reversed(self.costs)}
 
 
 @dataclass(frozen=True)

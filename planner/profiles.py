@@ -11,7 +11,7 @@ import numpy as np
 from planner.case import Case, LoadShape
 from planner.faults import Fault, known_name, one_of, shown
 from planner.problem import FloatArray
-from planner.reading import CsvText, number_column, read_csv
+from planner.reading import number_column, read_csv
 
 HOURS = 8760
 WEEK = 168
@@ -27,6 +27,8 @@ _CLIMATE_NAMES = {
     "el_paso_tx": "El Paso", "greensboro_nc": "Greensboro", "atlanta_ga": "Atlanta", "tucson_az": "Tucson",
 }  # fmt: skip
 _TMY = "tmy3_pv_capacity_factor_and_temperature.csv"
+#: Columns of shipped files by path, time of change and name.
+_COLUMNS: dict[tuple[Path, int, str], FloatArray] = {}
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,26 @@ class Profiles:
     def _fault(self, key: str, found: str, allowed: str) -> None:
         self.faults.append(Fault(self.case_file, key, found, allowed))
 
-    def _shipped(self, name: str) -> CsvText | None:
-        return read_csv(self.folder / name, f"data/profiles/{name}", self.faults)
-
-    def _shipped_column(self, text: CsvText | None, name: str, column: str) -> FloatArray | None:
-        if text is None:
-            return None
-        if column not in text.header:
-            self.faults.append(Fault(f"data/profiles/{name}", column, "no such column", f"a column {column}", 1))
-            return None
-        return number_column(text, column, f"data/profiles/{name}", self.faults)
+    def _shipped_column(self, name: str, column: str) -> FloatArray | None:
+        """Read a column of a shipped file, once per process: many cases share it."""
+        path = self.folder / name
+        try:
+            key = (path, path.stat().st_mtime_ns, column)
+        except OSError:  # told below
+            key = (path, 0, column)
+        if key not in _COLUMNS:
+            text = read_csv(path, f"data/profiles/{name}", self.faults)
+            if text is None:
+                return None
+            if column not in text.header:
+                self.faults.append(Fault(f"data/profiles/{name}", column, "no such column", f"a column {column}", 1))
+                return None
+            values = number_column(text, column, f"data/profiles/{name}", self.faults)
+            if values is None:
+                return None
+            values.setflags(write=False)
+            _COLUMNS[key] = values
+        return _COLUMNS[key]
 
     def _own_column(self, path: tuple[str, ...], column: str | None) -> FloatArray | None:
         """Read a column of the buyer's own file; without a name, the only or the second column."""
@@ -97,12 +109,11 @@ class Profiles:
 
     def read(self, case: Case) -> Series | None:
         """All three series, or None and faults."""
-        tmy = self._shipped(_TMY)
         notes: list[str] = []
         own_load = ("load", "shape", "file") in self.own
-        load = self._own_load(case, notes) if own_load else self._synthetic_load(case.load.shape, tmy, notes)
+        load = self._own_load(case, notes) if own_load else self._synthetic_load(case.load.shape, notes)
         price = self._prices(case, notes)
-        pv_year = self._shipped_column(tmy, _TMY, f"{case.pv.climate}_pv_cf")
+        pv_year = self._shipped_column(_TMY, f"{case.pv.climate}_pv_cf")
         if load is None or price is None or pv_year is None:
             return None
         renewables = self._renewables(case, pv_year)
@@ -159,14 +170,14 @@ class Profiles:
         notes.append(f"load is read from {Path(shown_as).name} and divided by its largest value")
         return np.asarray(values / values.max())
 
-    def _synthetic_load(self, shape: LoadShape, tmy: CsvText | None, notes: list[str]) -> FloatArray | None:
+    def _synthetic_load(self, shape: LoadShape, notes: list[str]) -> FloatArray | None:
         if shape.utilisation is None or shape.climate is None:
             key = "load.shape.utilisation" if shape.utilisation is None else "load.shape.climate"
             self._fault(key, "null", "a name, since load.shape.file gives no load")
             return None
         name = "datacentre_utilisation_hourly.csv"
-        trace = self._shipped_column(self._shipped(name), name, _UTILISATION[shape.utilisation])
-        temperature = self._shipped_column(tmy, _TMY, f"{shape.climate}_temp_air_c")
+        trace = self._shipped_column(name, _UTILISATION[shape.utilisation])
+        temperature = self._shipped_column(_TMY, f"{shape.climate}_temp_air_c")
         if trace is None or temperature is None:
             return None
         if not trace.size or trace.max() <= 0 or temperature.size != HOURS:
@@ -197,7 +208,7 @@ class Profiles:
         parts = []
         for year in case.prices.years:
             name = f"ercot_day_ahead_prices_{year}.csv"
-            part = self._shipped_column(self._shipped(name), name, f"hb_{case.prices.hub}_usd_per_mwh")
+            part = self._shipped_column(name, f"hb_{case.prices.hub}_usd_per_mwh")
             if part is None:
                 return None
             parts.append(part)

@@ -7,6 +7,9 @@
    then whole containers and placements for its binaries.
 4. Only if the gap is still open: whole containers and binaries at once, started from the best plan.
 
+A neighbour's plan takes the place of step 2: whole containers for its binaries, then the bound problem, which
+ends as soon as its bound closes the gap.
+
 Every dual bound counts; every kept solution is checked against all outage rows.
 """
 
@@ -20,6 +23,7 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
+import pyomo.environ as pyo
 from numpy.typing import NDArray
 
 from planner.lazy import Prepared, without_site
@@ -115,6 +119,8 @@ class Search:
     narrowed: bool = False
     #: (offer, period label) -> containers that are bought whatever they cost.
     held: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: ``choices`` of a neighbour's plan, to start from; none for no neighbour.
+    neighbour: Mapping[str, float] = field(default_factory=dict)
 
     def run(self, known_rows: tuple[RowKey, ...] = ()) -> Solution:
         """Solve the problem.
@@ -165,6 +171,18 @@ class Search:
         """The binaries of the purchase; those of the site follow from what is bought."""
         return self.binary() & self._without(self.columns.site)
 
+    def choices(self, x: FloatArray) -> dict[str, float]:
+        """Binaries of the purchase that are not zero, by name of the variable: what a neighbour starts from."""
+        wanted = self.purchase_binary() & (np.round(x) != 0.0)
+        return {name: float(np.round(x[j])) for name, j in self._named() if wanted[j]}
+
+    def _named(self) -> Iterator[tuple[str, int]]:
+        """Name and column of every variable that stands in a row."""
+        for variable in self.model.component_data_objects(pyo.Var):
+            j = self.compiled.index(variable)
+            if j >= 0:
+                yield variable.name, j
+
     def _without(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         kept = self.compiled.integer.copy()
         kept[columns[columns >= 0]] = False
@@ -195,15 +213,30 @@ class Search:
             self._timed("operating_years", self.settlement.cuts.learner.prime)
         relaxed = self._timed("relaxation", self._relax)
         self.bound = max(self.bound, relaxed.bound)
-        rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
-        self.bound = max(self.bound, rough.bound)
-        self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
-        self.fractions = next(a.x for a in (rough, relaxed) if a.x is not None)
-        self._bound_passes(self._coarse(relaxed.bound))
+        self.fractions = relaxed.x
+        if self.neighbour:
+            self._timed("whole_containers", lambda: self._keep(self._from_neighbour()))
+        if self.best is None:
+            rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
+            self.bound = max(self.bound, rough.bound)
+            self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
+            self.fractions = rough.x if rough.x is not None else relaxed.x
+        if not (self.neighbour and self._closed()):
+            self._bound_passes(self._coarse(relaxed.bound))
         self._timed("branch_and_bound", self._close)
         self._timed("operating_years", lambda: self._settle(self._coarse(relaxed.bound)))
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
+
+    def _from_neighbour(self) -> Attempt | None:
+        """Whole containers for the neighbour's choices, as far as they are open here; None if they make no plan."""
+        x = np.zeros(len(self.compiled.cost))
+        for name, j in self._named():
+            x[j] = self.neighbour.get(name, 0.0)
+        try:
+            return self._near(np.clip(x, self.compiled.lower, self.compiled.upper))
+        except SolverFault:  # choices that fit only within the solver's tolerances: start without them
+            return None
 
     def _bound_passes(self, coarse: NDArray[np.bool_]) -> None:
         """Bound problem, then whole containers near it; again with the rows that were missing while that may help."""
@@ -353,11 +386,14 @@ class Search:
         while True:
             run = self._new_run(whole)
             run.seldom_guess()
+            run.enough = lambda best, bound: bound >= self._enough()
             attempt = run.solve(self.gap_frac * _BOUND_GAP_SHARE, start=start)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(bound, attempt.bound)
-            if attempt.x is None or self.stop.now or self.outages.add_violated(attempt.x) is None:
+            if attempt.x is None or self.stop.now or bound + BOUND_SLACK_MUSD >= self._enough():
+                return attempt
+            if self.outages.add_violated(attempt.x) is None:
                 return attempt
             refined = self._refine(attempt.x, coarse)
             if refined is not None:
@@ -494,6 +530,12 @@ class Search:
         return attempt
 
     # -- pieces ---------------------------------------------------------------------------
+
+    def _enough(self) -> float:
+        """Dual bound that closes the gap of a plan found from a neighbour; other searches go on for a better plan."""
+        if not self.neighbour or self.best is None:
+            return np.inf
+        return self.best.objective - self.gap_frac * abs(self.best.objective)
 
     def _closed(self) -> bool:
         if self.best is None:

@@ -300,7 +300,7 @@ class Run:
         return self._read()
 
     def _listen(self) -> None:
-        """Let Ctrl-C stop the run, and report bound and incumbent while it goes on."""
+        """Let Ctrl-C and what is ``enough`` stop the run; report bound and incumbent while it goes on."""
 
         def heard(event: highspy.HighsCallbackEvent) -> None:
             if self.stop.interrupted:

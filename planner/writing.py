@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -49,6 +50,8 @@ CAUSES = ("grid", "transformers", "permits", "fire_approval")
 _ROW_FIELDS = frozenset(Row.model_fields)
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _ALLOWED = "a folder that can be written"
+#: Files and folders that are being written begin so; what is left of them after a crash may be removed.
+WRITING = ".writing-"
 
 Cell = str | int | float | bool | None
 
@@ -285,8 +288,7 @@ def write_tables(
     OSError
         If the folder cannot be written; files of an earlier run are then whole.
     """
-    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
-    try:
+    with beside(folder) as work:
         names = []
         for name, table in tables.items():
             _write_csv(table, work / f"{name}.csv")
@@ -295,25 +297,52 @@ def write_tables(
         for name, content in (last or {}).items():
             (work / name).write_bytes(content)
             names.append(name)
-        for name in names:
-            os.replace(work / name, folder / name)
+    return tuple(folder / name for name in names)
+
+
+@contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """Lend an empty folder; what is written into it is moved into ``folder`` at the end, JSON last, or not at all.
+
+    A folder takes the place of one of the same name.
+    """
+    work = Path(tempfile.mkdtemp(dir=folder, prefix=WRITING))
+    try:
+        yield work
+        for made in sorted(work.iterdir(), key=lambda p: (not p.is_dir(), p.suffix == ".json")):
+            there = folder / made.name
+            if made.is_dir() and there.exists():
+                os.replace(there, work / f"{made.name}.old")
+            os.replace(made, there)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return tuple(folder / name for name in names)
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> None:
     """Write small text files, each beside its place first and then moved."""
     for name, text in texts.items():
-        handle, work = tempfile.mkstemp(dir=folder, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                file.write(text)
-            os.chmod(work, 0o644)
-            os.replace(work, folder / name)
-        except BaseException:
-            os.unlink(work)
-            raise
+        write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write one file beside its place and move it there once it is on the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; a file that was there before is then whole.
+    """
+    handle, work = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(work, 0o644)
+        os.replace(work, path)
+    except BaseException:
+        Path(work).unlink(missing_ok=True)
+        raise
 
 
 def table_of_records(kind: type[Record], records: Iterable[Record]) -> Table:

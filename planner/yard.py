@@ -26,13 +26,8 @@ def fire_rule(
     """
     wanted = {"chemistry": chemistry, "evidence": evidence, "zone_type": zone_type, "barrier": barrier}
     for profile in (problem.case.fire.profile, "common"):
-        fits = [
-            row
-            for row in problem.tables.fire_rules
-            if row.profile == profile
-            and row.rule == rule
-            and all(getattr(row, k) in ("*", v) for k, v in wanted.items())
-        ]
+        rows = problem.tables.fire_rules_by_rule.get((profile, rule), ())
+        fits = [row for row in rows if all(getattr(row, k) in ("*", v) for k, v in wanted.items())]
         if fits:
             return max(fits, key=lambda row: sum(getattr(row, k) != "*" for k in wanted))
     raise LookupError(f"no fire rule {rule} for {wanted} in {problem.case.fire.profile} or common")
@@ -142,9 +137,9 @@ def may_stand(problem: Problem, offer: Offer, zone: Zone) -> bool:
 def cost_row(problem: Problem, cost: str, chemistry: str, origin: str, otherwise: float | None = None) -> float:
     """The most specific cost row: chemistry and origin, then chemistry, then origin, then any; else ``otherwise``."""
     for c, o in ((chemistry, origin), (chemistry, "*"), ("*", origin), ("*", "*")):
-        for row in problem.tables.costs:
-            if row.cost == cost and row.chemistry == c and row.origin == o:
-                return row.value
+        value = problem.tables.cost_values.get((cost, c, o))
+        if value is not None:
+            return value
     if otherwise is not None:
         return otherwise
     raise LookupError(f"no cost row {cost} for {chemistry}, {origin}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import astuple, dataclass, field
 from itertools import pairwise
@@ -20,6 +18,7 @@ from planner.frontier.bench import Frame, Rows, TwoObjectives
 from planner.frontier.curve import FLAT, NOTHING, Curve, Fact, Piece, slice_curve
 from planner.frontier.slices import Slice, Vertex
 from planner.problem import FloatArray
+from planner.writing import write_whole
 
 _FORMAT = 1
 #: The range of the curves goes this far beyond the cheap end, so that the end itself lies inside.
@@ -144,20 +143,20 @@ class Archive:
             "solves": self.solves,
             "seconds": self.seconds,
         }
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            np.savez_compressed(
-                file,
-                words=np.frombuffer(json.dumps(words).encode(), dtype=np.uint8),
-                frame=np.array(astuple(self.frame)),
-                facts=np.array([astuple(f) for f in self.facts]).reshape(-1, 5),
-                corners=np.array([(v.exposure, v.cost) for v in vertices]).reshape(-1, 2),
-                x=np.array([v.x for v in vertices]),
-                lengths=np.array([len(part.vertices) for part in self.slices], dtype=np.int64),
-                data=matrix.data, indices=matrix.indices, indptr=matrix.indptr, shape=np.array(matrix.shape),
-                lower=np.concatenate([r[1] for r in self.rows]) if self.rows else np.zeros(0),
-                upper=np.concatenate([r[2] for r in self.rows]) if self.rows else np.zeros(0),
-            )  # fmt: skip
-        os.replace(file.name, path)
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            words=np.frombuffer(json.dumps(words).encode(), dtype=np.uint8),
+            frame=np.array(astuple(self.frame)),
+            facts=np.array([astuple(f) for f in self.facts]).reshape(-1, 5),
+            corners=np.array([(v.exposure, v.cost) for v in vertices]).reshape(-1, 2),
+            x=np.array([v.x for v in vertices]),
+            lengths=np.array([len(part.vertices) for part in self.slices], dtype=np.int64),
+            data=matrix.data, indices=matrix.indices, indptr=matrix.indptr, shape=np.array(matrix.shape),
+            lower=np.concatenate([r[1] for r in self.rows]) if self.rows else np.zeros(0),
+            upper=np.concatenate([r[2] for r in self.rows]) if self.rows else np.zeros(0),
+        )  # fmt: skip
+        write_whole(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path, signature: str) -> Archive:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from planner.frontier.nodeworth import LayerLeft, NodeWorth, layers_left, node_w
 from planner.frontier.pictures import static_pictures
 from planner.frontier.portfolio import Traced
 from planner.frontier.results import FrontierPoint
-from planner.writing import json_text, write_texts
+from planner.writing import beside, json_text, write_texts
 
 PLANS = "plans"
 #: Points of a front at which sources are priced.
@@ -40,8 +37,7 @@ def write_frontier(traced: Traced, folder: Path) -> None:
         If the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
-    try:
+    with beside(folder) as work:
         for point, plan in zip(traced.frontier.points, traced.plans, strict=True):
             place = work / point.plan
             place.parent.mkdir(parents=True)
@@ -52,13 +48,6 @@ def write_frontier(traced: Traced, folder: Path) -> None:
         for name, picture in static_pictures([traced]).items():
             (work / f"{name}.svg").write_text(picture, encoding="utf-8")
         (work / "frontier.json").write_text(json_text(traced.frontier), encoding="utf-8")
-        if (folder / PLANS).exists():
-            os.replace(folder / PLANS, work / "old")
-        os.replace(work / PLANS, folder / PLANS)
-        for file in sorted(work.glob("*.*"), key=lambda p: p.suffix == ".json"):
-            os.replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _csv(kind: type[BaseModel], rows: Sequence[BaseModel], more: Sequence[Mapping[str, object]] = ()) -> str:

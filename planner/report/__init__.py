@@ -6,14 +6,13 @@ or is the difference or the sum of two or three that do.
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from planner.report.pack import REGRET, read_pack
 from planner.report.page import page_html
 from planner.report.workbook import write_workbook
+from planner.writing import beside
 
 __all__ = ["write_report"]
 
@@ -41,16 +40,11 @@ def write_report(folder: Path, study: Path | None = None) -> tuple[Path, ...]:
         If the folder cannot be written; an earlier report is then whole.
     """
     pack = read_pack(folder, study)
-    work = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
-    try:
+    with beside(folder) as work:
         (work / "report.html").write_text(page_html(pack), encoding="utf-8")
         write_workbook(pack, work / "report.xlsx")
         names = ["report.html", "report.xlsx"]
         if study is not None:
             shutil.copyfile(study / REGRET, work / REGRET)
             names.append(REGRET)
-        for name in names:
-            os.replace(work / name, folder / name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return tuple(folder / name for name in names)

@@ -90,12 +90,11 @@ def page_html(pack: Pack) -> str:
         public_words=public_words(pack.plan),
         measure_words=wording.MEASURE,
         chain=sankey(pack.plan.sourced_layers),
-        policy=f"default-src 'none'; script-src {_hash(library)} {_hash(script)}; style-src 'unsafe-inline';"
-        " img-src data:; base-uri 'none'; form-action 'none'",
+        policy=policy(library, script),
         style=Markup(asset("page.css")),
         library=Markup(library),
         script=Markup(script),
-        data=Markup(_json(data)),
+        data=Markup(script_json(data)),
     )
 
 
@@ -111,12 +110,21 @@ def _finalize(value: Any) -> Any:
     return wording.harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def policy(*scripts: str) -> str:
+    """Content security policy of a page: no network, and no script but these."""
+    allowed = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
+        " form-action 'none'"
+    )
+
+
 def _hash(script: str) -> str:
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _json(data: Any) -> str:
+def script_json(data: Any) -> str:
     """JSON that cannot end its script element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -15,18 +15,26 @@ from planner.crew import Crew, SchedulerLost
 from planner.faults import Fault, InputError
 from planner.results import Plan
 from planner.study.expand import Question, expand, regret_questions
-from planner.study.rows import rows_of, schemas
+from planner.study.parts import Parts
 from planner.study.spec import Study, read_study
 from planner.study.store import PART, TABLES, ResultSet, Solved
-from planner.study.work import Address, Answer, PortableRow, addresses, solve
-from planner.study.work import rows_of as rows_of_record
+from planner.study.work import Address, Answer, Start, addresses, solve
 
 Progress = Callable[["Counts"], None]
+Place = Callable[[Question], tuple[str, ...]]
 #: Questions whose addresses are found in one task.
 _BATCH = 16
 #: Seconds between writes of the tables, at least; and at most this share of the time goes into writing.
-_WRITE_S = 5.0
-_WRITE_SHARE = 0.05
+_WRITE_S = 10.0
+_WRITE_SHARE = 0.02
+
+
+def _by_case(question: Question) -> tuple[str, ...]:
+    return (question.case,)
+
+
+def _by_scenario(question: Question) -> tuple[str, ...]:
+    return (question.case, question.scenario)
 
 
 @dataclass
@@ -92,7 +100,7 @@ def run_study(
     shared: str | Path | None = None,
     progress: Progress = lambda counts: None,
     find: Callable[[list[Question]], list[Address]] = addresses,
-    answer: Callable[[Question, str, tuple[PortableRow, ...]], Answer] = solve,
+    answer: Callable[[Question, str, Start], Answer] = solve,
 ) -> StudyResult:
     """Solve every case of a study and keep what comes out as Parquet.
 
@@ -187,13 +195,11 @@ class _Run:
         self.status: dict[int, str] = {}
         self.waiting: dict[str, list[int]] = {}
         self.counts = Counts(total=len(questions))
-        self.dirty: set[int] = set()
+        self.parts = Parts(study, results)
         self.stopped = ""
-        drawn = list(study.draws.parameters) if study.draws else []
-        self.drawn = drawn
-        self.schemas = schemas([*study.grid, *drawn], drawn)
         self._written, self._write_s = time.monotonic(), 0.0
         results.clean()
+        solved.clean()
 
     def extend(self, more: Sequence[Question]) -> None:
         """Add questions that became known on the way."""
@@ -214,28 +220,35 @@ class _Run:
                 self._place(a)
             self.counts.read += len(batch[0])
             self.tick()
-        leads = self._leads()
-        rows: dict[str, tuple[PortableRow, ...]] = {}
-        for case, lead in leads.items():
-            record = self.solved.get(self.address[lead].address)
-            if record is not None:
-                rows[case] = rows_of_record(record)
-        todo = {self.address[i].address: i for i in leads.values() if not self.solved.has(self.address[i].address)}
-        for question, first in self._solve(crew, answer, ((self.questions[i], a, ()) for a, i in todo.items())):
-            rows[question.case] = first.rows
-        ready = list(self.waiting)
-        rest = ((q, a, rows.get(q.case, ())) for a in ready if (q := self.questions[self.waiting[a][0]]))
-        for _ in self._solve(crew, answer, rest):
-            pass
+        starts: dict[tuple[str, ...], Start] = {}
+        for places in (_by_case, _by_scenario):  # first the first of a base case, then from it the first of a scenario
+            self._solve_firsts(crew, answer, places, starts)
+        rest = ((q, a, self._start(q, starts)) for a in list(self.waiting) if (q := self.questions[self.waiting[a][0]]))
+        self._solve(crew, answer, rest)
         self.write(everything=True)
 
-    def _leads(self) -> dict[str, int]:
-        """First question of each base case that can be read; the others start from its outage rows."""
-        found: dict[str, int] = {}
+    def _solve_firsts(
+        self, crew: Crew, answer: Callable[..., Any], place: Place, starts: dict[tuple[str, ...], Start]
+    ) -> None:
+        """Solve the first question of every place that can be read, and keep what its neighbours start from."""
+        first: dict[tuple[str, ...], Question] = {}
         for q in self.questions:
             if q.index in self.address and not q.candidate:
-                found.setdefault(q.case, q.index)
-        return found
+                first.setdefault(place(q), q)
+        todo: dict[str, Question] = {}
+        for q in first.values():
+            if (address := self.address[q.index].address) in self.waiting:
+                todo.setdefault(address, q)
+        self._solve(crew, answer, ((q, a, self._start(q, starts)) for a, q in todo.items()))
+        for q in first.values():
+            record = self.solved.get(self.address[q.index].address)
+            if record is not None:
+                starts[place(q)] = Start.of_record(record)
+
+    def _start(self, question: Question, starts: dict[tuple[str, ...], Start]) -> Start:
+        """What a question starts from: the first of its scenario, else that of its base case."""
+        near = starts.get(_by_scenario(question), Start())
+        return near if near.choices else starts.get(_by_case(question), near)
 
     def _place(self, found: Address) -> None:
         if found.fault:
@@ -246,18 +259,16 @@ class _Run:
             self.solved.forget(found.address)
         if self.solved.has(found.address):
             self.counts.reused += 1
-            self.dirty.add(found.index // PART)
+            self.parts.note(found.index)
         else:
             self.waiting.setdefault(found.address, []).append(found.index)
 
     def _fail(self, index: int, reason: str, status: str = "failed") -> None:
         self.failed[index], self.status[index] = reason, status
         self.counts.failed += 1
-        self.dirty.add(index // PART)
+        self.parts.note(index)
 
-    def _solve(
-        self, crew: Crew, answer: Callable[..., Any], jobs: Iterator[tuple[Question, str, tuple[PortableRow, ...]]]
-    ) -> Iterator[tuple[Question, Answer]]:
+    def _solve(self, crew: Crew, answer: Callable[..., Any], jobs: Iterator[tuple[Question, str, Start]]) -> None:
         """Solve jobs and keep their answers; equal questions are answered together."""
         for job, found, trouble in crew.each(answer, jobs):
             indices = self.waiting.pop(job[1], [])
@@ -269,8 +280,8 @@ class _Run:
                 self.counts.solved += 1
                 self.counts.reused += len(indices) - 1
                 self.counts.solve_s += found.solve_s
-                self.dirty |= {i // PART for i in indices}
-                yield job[0], found
+                for index in indices:
+                    self.parts.note(index)
             self.tick()
 
     # -- results ----------------------------------------------------------------------------
@@ -284,21 +295,10 @@ class _Run:
     def write(self, everything: bool = False) -> None:
         """Write the parts that changed, and the manifest."""
         began = time.monotonic()
-        for part in sorted(self.dirty):
-            self._write_part(part)
-        self.dirty.clear()
+        self.parts.write(self.questions, self._ending)
         self.results.write_manifest(self._manifest(complete=everything and self.counts.done == self.counts.total))
         self._written = time.monotonic()
         self._write_s = self._written - began
-
-    def _write_part(self, part: int) -> None:
-        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-        for q in self.questions[part * PART : (part + 1) * PART]:
-            ending = self._ending(q.index)
-            if ending is not None:
-                for name, found in rows_of(q, ending, self.drawn).items():
-                    rows[name] += found
-        self.results.write_part(part, self.schemas, rows)
 
     def _ending(self, index: int) -> dict[str, Any] | None:
         known = self.address.get(index)
@@ -320,7 +320,7 @@ class _Run:
             "cases_total": self.counts.total,
             "cases_done": self.counts.done,
             "cases_per_part": PART,
-            "tables": {n: {"files": f"{n}/*.parquet", "columns": self.schemas[n].names} for n in TABLES},
+            "tables": {n: {"files": f"{n}/*.parquet", "columns": self.parts.schemas[n].names} for n in TABLES},
             "solved": str(self.solved.folder),
             "solve_s": round(self.counts.solve_s, 3),
             "elapsed_s": round(self.counts.elapsed_s, 3),

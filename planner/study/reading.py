@@ -85,10 +85,38 @@ def against_base(found: Findings) -> pd.DataFrame:
     """Change of cost, exposure and public money against the study's first scenario; ``tie`` within the gaps.
 
     ``public_usd_per_mwh`` is public money (received by the buyer, net of duties paid) added per MWh of
-    China-made cells removed, where at least a hundredth of the need is.
+    China-made cells removed, where at least a hundredth of the need is; ``all_usd_per_mwh`` counts the buyer's
+    added cost too, so that what passes from one to the other cancels.
     """
-    table = central(found)
-    base = table[table["scenario"] == found.scenarios[0]].set_index("case")
+    return _against(found, central(found))
+
+
+def instruments(found: Findings) -> pd.DataFrame:
+    """The same for every scenario, and for every exposure limit of the first one: a ban beside what money does.
+
+    ``instrument`` names the scenario or the limit.
+    """
+    own = found.own
+    limited = own[(own["scenario"] == found.scenarios[0]) & own["limit_frac"].notna()]
+    limited = limited[(limited["draw"] <= 0) & (limited["point"] == 0)]
+    first = central(found)
+    first = first[first["scenario"] != found.scenarios[0]]
+    table = _against(found, pd.concat([first, limited[~limited["case_index"].isin(first["case_index"])]]))
+    if table.empty:
+        return table
+    words = [
+        row["scenario"]
+        if row["scenario"] != found.scenarios[0]
+        else f"{row['measure']} at most {row['limit_frac']:.0%}"
+        for row in table.to_dict("records")
+    ]
+    return table.assign(instrument=words)
+
+
+def _against(found: Findings, table: pd.DataFrame) -> pd.DataFrame:
+    """Each row of cases against the case of its base in the first scenario."""
+    first = central(found)
+    base = first[first["scenario"] == found.scenarios[0]].set_index("case")
     rows = []
     for row in table.to_dict("records"):
         if row["case"] not in base.index:
@@ -97,6 +125,7 @@ def against_base(found: Findings) -> pd.DataFrame:
         change = row["cost_musd"] - b["cost_musd"]
         removed = b["exposure_cell_frac"] * b["required_mwh"] - row["exposure_cell_frac"] * row["required_mwh"]
         public = b["public_net_musd"] - row["public_net_musd"]
+        enough = removed > 0.01 * row["required_mwh"]
         slack = max(row["cost_musd"] - row["bound_musd"], b["cost_musd"] - b["bound_musd"])
         rows.append(
             row
@@ -106,7 +135,8 @@ def against_base(found: Findings) -> pd.DataFrame:
                 "tie": bool(abs(change) <= slack),
                 "removed_mwh": removed,
                 "public_added_musd": public,
-                "public_usd_per_mwh": public * 1e6 / removed if removed > 0.01 * row["required_mwh"] else np.nan,
+                "public_usd_per_mwh": public * 1e6 / removed if enough else np.nan,
+                "all_usd_per_mwh": (public + change) * 1e6 / removed if enough else np.nan,
             }
         )
     return pd.DataFrame(rows)

@@ -6,20 +6,20 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from planner.answers import Candidate, CaseRegret, Regret
+from planner.report.page import asset, environment, policy
 from planner.study import reading
+from planner.study.blocks import as_figure, as_table, cell, number
+from planner.study.joint import joint_overlay
 from planner.study.reading import Findings, read_results
-from planner.study.store import write_whole
-
-_PLAIN = {"text": "", "colour": "", "ink": ""}
+from planner.study.spec import Study
+from planner.writing import json_text, write_texts
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Section:
 
 
 def write_study_report(folder: Path) -> Path:
-    """Write ``study.html`` and ``regret.json`` beside a result set, replacing earlier ones.
+    """Write ``study.html``, ``regret.json`` and ``joint.yaml`` beside a result set, replacing earlier ones.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ def write_study_report(folder: Path) -> Path:
     """
     path = folder / "study.html"
     found = read_results(folder)
-    write_whole(path, page(found).encode())
-    write_whole(folder / "regret.json", (regret(found).model_dump_json(indent=1) + "\n").encode())
+    study = Study.model_validate_json(json.dumps(found.manifest["spec"]))
+    joint = {} if study.regret is None else {"joint.yaml": joint_overlay(study)}
+    write_texts({"regret.json": json_text(regret(found)), **joint, path.name: page(found)}, folder)
     return path
 
 
@@ -83,19 +84,34 @@ def regret(found: Findings) -> Regret:
 
 
 def page(found: Findings) -> str:
-    """The whole page as text; it needs no network."""
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - four megabytes, only for a page
-
-    template = files("planner.study").joinpath("assets", "study.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    """The whole page as text, in the dress of a plan's page; it needs no network."""
     gaps = found.cases["gap_frac"].max()
-    return environment.from_string(template).render(
-        title=found.manifest["title"] or found.manifest["study"],
-        manifest=found.manifest,
-        statuses=found.cases["status"].value_counts().to_dict(),
-        gap=None if pd.isna(gaps) else f"{gaps:.1%}",
-        sections=[s for s in sections(found) if s.blocks],
-        library=Markup(get_plotlyjs()),
+    shown = [s for s in sections(found) if s.blocks]
+    library, script = asset("plotly-basic.min.js"), _script(shown)
+    return (
+        environment()
+        .get_template("study.html.j2")
+        .render(
+            title=found.manifest["title"] or found.manifest["study"],
+            manifest=found.manifest,
+            statuses=found.cases["status"].value_counts().to_dict(),
+            gap=None if pd.isna(gaps) else f"{gaps:.1%}",
+            sections=shown,
+            policy=policy(library, script),
+            style=Markup(asset("page.css")),
+            library=Markup(library),
+            script=Markup(script),
+        )
+    )
+
+
+def _script(shown: list[Section]) -> str:
+    """Draw every figure; the numbering is that of the template."""
+    return "".join(
+        f'Plotly.newPlot("figure-{s.id}-{n}", ...{block["figure"]});\n'
+        for s in shown
+        for n, block in enumerate(s.blocks, 1)
+        if block["figure"]
     )
 
 
@@ -105,34 +121,6 @@ def sections(found: Findings) -> list[Section]:
         _futures, _heat, _fronts, _shares, _tornado, _regret, _switches, _public, _failures,
     )  # fmt: skip
     return [make(found) for make in makers]
-
-
-def _number(value: Any, digits: int = 1) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "none" if value is None or math.isnan(value) else "does not survive"
-    return f"{value:,.{digits}f}"
-
-
-def _cell(text: Any, share: float | None = None) -> dict[str, str]:
-    """A cell; ``share`` from -1 (blue, less) to 1 (red, more) colours it."""
-    if share is None or not math.isfinite(share):
-        return _PLAIN | {"text": str(text)}
-    strength = min(1.0, abs(share))
-    far = (178, 24, 43) if share > 0 else (33, 102, 172)
-    mix = tuple(round(255 + (c - 255) * strength) for c in far)
-    return {"text": str(text), "colour": f"rgb{mix}", "ink": "#fff" if strength > 0.6 else "#1c2733"}
-
-
-def _table(title: str, columns: list[str], rows: list[list[dict[str, str]]]) -> dict[str, Any]:
-    return {"title": title, "columns": columns, "rows": rows, "figure": ""}
-
-
-def _figure(title: str, traces: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:
-    """A Plotly figure as arguments of ``newPlot``; texts in it cannot end their script."""
-    base = {"margin": {"l": 60, "r": 20, "t": 20, "b": 60}, "font": {"family": "system-ui, sans-serif"}, **layout}
-    text = json.dumps([traces, base, {"responsive": True, "displaylogo": False}], allow_nan=False)
-    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return {"title": title, "columns": [], "rows": [], "figure": Markup(safe)}
 
 
 def _futures(found: Findings) -> Section:
@@ -148,14 +136,14 @@ def _futures(found: Findings) -> Section:
             planned = r["status"] in reading.PLANNED
             rows.append(
                 [
-                    _cell(r["scenario"]),
-                    _cell(_number(r["cost_musd"]) if planned else r["status"]),
-                    _cell(change if planned else "", r["change_frac"] / largest if planned and largest else None),
-                    _cell(_number(100 * r["exposure_cell_frac"], 0)),
-                    _cell(_number(100 * r["exposure_value_frac"], 0)),
-                    _cell(_number(r["energy_mwh"], 0)),
-                    _cell(_number(r["late_load_musd"])),
-                    _cell(_number(r["public_net_musd"])),
+                    cell(r["scenario"]),
+                    cell(number(r["cost_musd"]) if planned else r["status"]),
+                    cell(change if planned else "", r["change_frac"] / largest if planned and largest else None),
+                    cell(number(100 * r["exposure_cell_frac"], 0)),
+                    cell(number(100 * r["exposure_value_frac"], 0)),
+                    cell(number(r["energy_mwh"], 0)),
+                    cell(number(r["late_load_musd"])),
+                    cell(number(r["public_net_musd"])),
                 ]
             )
         columns = [
@@ -163,7 +151,7 @@ def _futures(found: Findings) -> Section:
             "bought, MWh", "late load, million USD", "duties less credits, million USD",
         ]  # fmt: skip
         if rows:
-            blocks.append(_table(case, columns, rows))
+            blocks.append(as_table(case, columns, rows))
     text = f"The cheapest plan of each buyer in each future, against {base}. Each is planned knowing its future."
     return Section("futures", "What each future costs", text, blocks)
 
@@ -180,10 +168,10 @@ def _heat(found: Findings) -> Section:
             table = free.pivot_table("cost_musd", first, second, aggfunc="first", sort=False, dropna=False)
             low, high = table.min().min(), table.max().max()
             rows = [
-                [_cell(i), *(_cell(_number(v), (2 * (v - low) / (high - low) - 1) if high > low else None) for v in r)]
+                [cell(i), *(cell(number(v), (2 * (v - low) / (high - low) - 1) if high > low else None) for v in r)]
                 for i, r in zip(table.index, table.to_numpy(), strict=True)
             ]
-            blocks.append(_table(f"{case}, {scenario}", [f"{grid[0]} \\ {grid[1]}", *map(str, table.columns)], rows))
+            blocks.append(as_table(f"{case}, {scenario}", [f"{grid[0]} \\ {grid[1]}", *map(str, table.columns)], rows))
     return Section("heat", "Cost over two keys", "Cost in million USD; blue is cheap, red is dear.", blocks)
 
 
@@ -202,17 +190,17 @@ def _fronts(found: Findings) -> Section:
             )
             for r in line.to_dict("records"):
                 limit = "no limit" if pd.isna(r["limit_frac"]) else f"at most {r['limit_frac']:.0%}"
-                cost = _number(r["cost_musd"]) if r["status"] in reading.PLANNED else r["status"]
-                rows.append([_cell(f"{scenario}, {limit}"), _cell(cost)])
+                cost = number(r["cost_musd"]) if r["status"] in reading.PLANNED else r["status"]
+                rows.append([cell(f"{scenario}, {limit}"), cell(cost)])
         blocks.append(
-            _figure(
+            as_figure(
                 case,
                 traces,
                 xaxis={"title": {"text": "China-made cells, share of need"}},
                 yaxis={"title": {"text": "million USD"}},
             )
         )
-        blocks.append(_table("", ["future and limit", "cost, million USD"], rows))
+        blocks.append(as_table("", ["future and limit", "cost, million USD"], rows))
     return Section("fronts", "What leaving China costs", "Cost under each exposure limit, by future.", blocks)
 
 
@@ -227,7 +215,7 @@ def _shares(found: Findings) -> Section:
         ]
         if traces:
             blocks.append(
-                _figure(
+                as_figure(
                     case,
                     traces,
                     barmode="stack",
@@ -250,14 +238,14 @@ def _tornado(found: Findings) -> Section:
             "x": (wide["high"] - wide["low"]).tolist(),
         }  # fmt: skip
         blocks.append(
-            _figure(
+            as_figure(
                 f"{case}, {scenario}", [bars], xaxis={"title": {"text": "million USD"}}, height=120 + 40 * len(wide)
             )
         )
         rows = [
             [
-                _cell(r["parameter"]),
-                *(_cell(_number(r[k], 2)) for k in ("low", "high", "rank_correlation", "first_frac", "total_frac")),
+                cell(r["parameter"]),
+                *(cell(number(r[k], 2)) for k in ("low", "high", "rank_correlation", "first_frac", "total_frac")),
             ]
             for r in wide.iloc[::-1].to_dict("records")
         ]
@@ -269,7 +257,7 @@ def _tornado(found: Findings) -> Section:
             "first-order index",
             "total-effect index",
         ]
-        blocks.append(_table("", columns, rows))
+        blocks.append(as_table("", columns, rows))
     text = "Mean cost where a drawn parameter is low and where it is high; indices are shares of the variance."
     return Section("tornado", "Which unknowns matter", text, blocks)
 
@@ -282,16 +270,16 @@ def _regret(found: Findings) -> Section:
         rows = []
         for name in map(str, t.regret_musd.index):
             row = t.regret_musd.loc[name].to_numpy(dtype=float)
-            cells = [_cell(_number(v), 1.0 if math.isinf(float(v)) else v / largest if largest else None) for v in row]
+            cells = [cell(number(v), 1.0 if math.isinf(float(v)) else v / largest if largest else None) for v in row]
             rows.append(
                 [
-                    _cell(f"plan of {name}"),
+                    cell(f"plan of {name}"),
                     *cells,
-                    _cell(_number(t.worst_musd[str(name)])),
-                    _cell(_number(t.expected_musd[str(name)])),
+                    cell(number(t.worst_musd[str(name)])),
+                    cell(number(t.expected_musd[str(name)])),
                 ]
             )
-        blocks.append(_table(t.case, ["plan signed", *map(str, t.regret_musd.columns), "worst", "expected"], rows))
+        blocks.append(as_table(t.case, ["plan signed", *map(str, t.regret_musd.columns), "worst", "expected"], rows))
         words = (
             f"{t.case}: least worst regret with the plan of {t.minimax},"
             f" least expected regret with that of {t.least_expected}."
@@ -305,7 +293,8 @@ def _regret(found: Findings) -> Section:
     text = (
         f"Orders that each plan signs before {rule.get('until', '')} are fixed and everything later is planned anew,"
         " knowing the future that came. Million USD above the best plan for that future. Orders that a cut-off stops"
-        " are lost; what was paid for them is not counted."
+        " are lost; what was paid for them is not counted. The cheapest orders that hold in all these futures may be"
+        " those of none of them: joint.yaml beside this page asks planner disruption for them, as one model."
     )
     return Section("regret", "Which plan is regretted least", text, blocks)
 
@@ -313,38 +302,44 @@ def _regret(found: Findings) -> Section:
 def _switches(found: Findings) -> Section:
     table = reading.switches(found)
     rows = [
-        [_cell(f"{r['case']}, {r['scenario']}"), *(_cell(r[k]) for k in ("key", "from", "to", "was", "becomes"))]
+        [cell(f"{r['case']}, {r['scenario']}"), *(cell(r[k]) for k in ("key", "from", "to", "was", "becomes"))]
         for r in (table.to_dict("records") if len(table) else [])
     ]
-    blocks = [_table("", ["case", "key", "from", "to", "largest supplier", "becomes"], rows)] if rows else []
+    blocks = [as_table("", ["case", "key", "from", "to", "largest supplier", "becomes"], rows)] if rows else []
     return Section(
         "switches", "Where the choice switches", "Between which values of a key the largest supplier changes.", blocks
     )
 
 
 def _public(found: Findings) -> Section:
-    table = reading.against_base(found)
-    table = table[table["public_usd_per_mwh"].notna()] if len(table) else table
+    table = reading.instruments(found)
+    table = table[table["public_net_musd"].notna()] if len(table) else table
     rows = [
-        [_cell(f"{r['case']}, {r['scenario']}"), _cell(_number(r["public_added_musd"])),
-         _cell(_number(r["removed_mwh"], 0)),
-         _cell(_number(r["public_usd_per_mwh"], 0))]
+        [
+            cell(f"{r['case']}, {r['instrument']}"),
+            cell("tie" if r["tie"] else f"{r['change_musd']:+,.1f}"),
+            cell(number(r["public_added_musd"])),
+            cell(number(r["removed_mwh"], 0)),
+            *(cell("" if pd.isna(r[k]) else number(r[k], 0)) for k in ("public_usd_per_mwh", "all_usd_per_mwh")),
+        ]
         for r in (table.to_dict("records") if len(table) else [])
-    ]  # fmt: skip
-    columns = [
-        "case and future",
-        "public money added, million USD",
-        "China-made cells removed, MWh",
-        "USD per MWh removed",
     ]
-    text = "Credits paid less duties received, against the first scenario; a negative figure is money the public keeps."
-    return Section("public", "What the public pays", text, [_table("", columns, rows)] if rows else [])
+    columns = [
+        "case and instrument", "cost to the buyer, million USD", "public money added, million USD",
+        "China-made cells removed, MWh", "public USD per MWh removed", "buyer and public, USD per MWh removed",
+    ]  # fmt: skip
+    text = (
+        f"Each future, and each exposure limit as a rule, against {found.scenarios[0]}: credits and grants paid less"
+        " duties received. A negative figure is money the public keeps. No figure per MWh where less than a hundredth"
+        " of the need is removed."
+    )
+    return Section("public", "What the public pays", text, [as_table("", columns, rows)] if rows else [])
 
 
 def _failures(found: Findings) -> Section:
     bad = found.cases[~found.cases["status"].isin(reading.PLANNED)]
-    rows = [[_cell(r["name"]), _cell(r["status"]), _cell(r["reason"])] for r in bad.to_dict("records")]
-    blocks = [_table("", ["case", "ending", "reason"], rows)] if rows else []
+    rows = [[cell(r["name"]), cell(r["status"]), cell(r["reason"])] for r in bad.to_dict("records")]
+    blocks = [as_table("", ["case", "ending", "reason"], rows)] if rows else []
     return Section(
         "failures", "Cases without a plan", "They are answers too: what cannot be kept, or what went wrong.", blocks
     )

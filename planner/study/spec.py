@@ -122,7 +122,7 @@ class Study(Section):
     """
 
     study: Name
-    title: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    title: Annotated[str, Field(max_length=200)] = ""
     cases: Annotated[tuple[str, ...], Field(min_length=1, max_length=200)]
     set: dict[KeyPath, Any] = {}
     scenarios: Annotated[dict[Name, tuple[str, ...]], Field(min_length=1, max_length=500)] = {"base": ()}

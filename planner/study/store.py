@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,14 @@ import pyarrow.parquet as pq
 
 from planner.faults import Fault, InputError
 from planner.study.work import unpack
+from planner.writing import WRITING, write_whole
 
 SCHEMA_VERSION = "1.0"
 TABLES = ("orders", "vintages", "contingencies", "cases")  # cases last: a case that is there has its orders there too
 #: Cases per part: what is written anew when one of them ends.
 PART = 250
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+#: Seconds after which a file that is still being written was left by a crash.
+_LEFT_S = 3600.0
 
 
 class Solved:
@@ -59,7 +46,9 @@ class Solved:
     def put(self, address: str, record: bytes) -> None:
         """Keep a record; of two equal ones the first stays."""
         if not self.has(address):
-            write_whole(self._path(address), record)
+            path = self._path(address)
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, record)
 
     def get(self, address: str) -> dict[str, Any] | None:
         """Read a record, or None when it is not there or cannot be read (it is then solved again)."""
@@ -67,6 +56,15 @@ class Solved:
             return unpack(self._path(address).read_bytes())
         except (OSError, ValueError, EOFError):
             return None
+
+    def clean(self) -> None:
+        """Remove what interrupted writes left; young ones may be another study's that shares the folder."""
+        for left in self.folder.glob(f"*/{WRITING}*"):
+            try:
+                if time.time() - left.stat().st_mtime > _LEFT_S:
+                    left.unlink()
+            except OSError:  # gone, or not ours to remove
+                continue
 
     def forget(self, address: str) -> None:
         """Remove a record that cannot be read."""
@@ -117,20 +115,19 @@ class ResultSet:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"schema_version": SCHEMA_VERSION, **manifest}, indent=1, ensure_ascii=False)
         write_whole(self.manifest_path, text.encode())
 
-    def write_part(
-        self, part: int, schemas: Mapping[str, pa.Schema], rows: Mapping[str, Iterable[dict[str, Any]]]
-    ) -> None:
+    def write_part(self, part: int, tables: Mapping[str, pa.Table]) -> None:
         """Write the tables of one part."""
         for name in TABLES:
-            table = pa.Table.from_pylist(list(rows[name]), schema=schemas[name])
             sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="zstd")
+            pq.write_table(tables[name], sink, compression="zstd")
+            (self.folder / name).mkdir(exist_ok=True)
             write_whole(self.folder / name / f"part-{part:05d}.parquet", sink.getvalue().to_pybytes())
 
     def clean(self) -> None:
         """Remove what an interrupted write left."""
-        for left in self.folder.glob("*/.writing-*"):
+        for left in self.folder.glob(f"*/{WRITING}*"):
             left.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,26 @@ from planner.units import SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from planner.model.coefficients import Coefficients
     from planner.model.reliability import RowKey
+    from planner.search import Search, Solution
 
 #: Kind and name of what is lost, period, counts of the vector (or the delay of a bridge in ms), whether a bridge.
 PortableRow = tuple[str, str, str, tuple[int, ...], bool]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a solved case hands to its neighbours: the outage rows it needed and the choices of its plan."""
+
+    rows: tuple[PortableRow, ...] = ()
+    choices: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> Start:
+        """From a stored record."""
+        rows = tuple(
+            (kind, lost, period, tuple(counts), bridge) for kind, lost, period, counts, bridge in record["rows"]
+        )
+        return cls(rows, record["choices"])
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,7 @@ class Answer:
     address: str
     status: str
     record: bytes
-    rows: tuple[PortableRow, ...]
+    start: Start
     solve_s: float
 
 
@@ -62,7 +79,7 @@ def addresses(questions: list[Question]) -> list[Address]:
     return found
 
 
-def solve(question: Question, address: str, known: tuple[PortableRow, ...]) -> Answer:
+def solve(question: Question, address: str, neighbour: Start) -> Answer:
     """Solve one case; infeasible and unfinished ones are answers too.
 
     Parameters
@@ -71,32 +88,32 @@ def solve(question: Question, address: str, known: tuple[PortableRow, ...]) -> A
         What to solve.
     address
         From ``addresses``.
-    known
-        Outage rows of a neighbour.
+    neighbour
+        What to start from.
     """
     from planner.pipeline import plan  # noqa: PLC0415 - finding addresses needs no solver
     from planner.solve import Infeasible, NoPlan  # noqa: PLC0415
 
     began = time.perf_counter()
     problem = load_case(question.case, question.overrides, scenario=question.overlays)
-    rows: tuple[PortableRow, ...] = ()
+    start = Start()
 
-    def keep(c: Coefficients, found: tuple[RowKey, ...]) -> None:
-        nonlocal rows
-        rows = _portable(c, found)
+    def keep(search: Search, solution: Solution) -> None:
+        nonlocal start
+        start = Start(_portable(search.c, solution.rows), search.choices(solution.x))
 
     record: dict[str, Any] = {"address": address, "input_sha256": problem.input_sha256, "plan": None, "reason": ""}
     try:
-        found = plan(problem, known_rows=lambda c: _at_home(c, known), rows_found=keep)
+        found = plan(problem, known_rows=lambda c: _at_home(c, neighbour.rows), neighbour=neighbour.choices, found=keep)
         record |= {"status": found.status, "plan": found.model_dump(mode="json")}
     except Infeasible:
         record |= {"status": "infeasible", "reason": "no plan keeps every rule"}
     except NoPlan as stop:
         record |= {"status": "no_plan", "reason": str(stop)}
-    record["rows"] = rows
+    record |= {"rows": start.rows, "choices": start.choices}
     seconds = time.perf_counter() - began
     record["solve_s"] = seconds
-    return Answer(address, record["status"], pack(record), rows, seconds)
+    return Answer(address, record["status"], pack(record), start, seconds)
 
 
 def pack(record: dict[str, Any]) -> bytes:
@@ -108,11 +125,6 @@ def unpack(content: bytes) -> dict[str, Any]:
     """Read a stored record."""
     found: dict[str, Any] = json.loads(gzip.decompress(content))
     return found
-
-
-def rows_of(record: dict[str, Any]) -> tuple[PortableRow, ...]:
-    """Outage rows of a stored record."""
-    return tuple((kind, lost, period, tuple(counts), bridge) for kind, lost, period, counts, bridge in record["rows"])
 
 
 def _portable(c: Coefficients, rows: tuple[RowKey, ...]) -> tuple[PortableRow, ...]:

@@ -79,7 +79,8 @@ def test_terms_in_full_leaves_no_term_neutral() -> None:
     bought = [o for o in problem.offers if o.is_storage]
     for field in (
         "expected_delay_months", "delay_damages_frac_per_month", "delay_damages_cap_frac", "warranty_years",
-        "warranty_soh_frac", "service_usd_per_kwh_yr", "service_years", "cancellation_fee_frac", "pay_order_frac", "qualification_months",
+        "warranty_soh_frac", "service_usd_per_kwh_yr", "service_years", "cancellation_fee_frac", "pay_order_frac",
+        "qualification_months",
     ):  # fmt: skip
         assert all(getattr(o, field) > 0 for o in bought), field
     case = problem.case

@@ -138,10 +138,10 @@ def test_killed_client_resumes_to_the_same_rows(quiet_run: tuple[Path, Path], tm
 
 
 @contextmanager
-def cluster(log: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
+def cluster(log: Path, port: int = 0) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
     """A real scheduler and two workers on loopback."""
-    address = log.parent / "scheduler.json"
-    words = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    address = log.parent / f"scheduler-{port}.json"
+    words = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
     crew = [start(*words, "--scheduler-file", str(address))]
     try:
         wait_for(address.exists)
@@ -166,7 +166,8 @@ def test_killed_worker_loses_no_case(quiet_run: tuple[Path, Path], tmp_path: Pat
     same(whole, tmp_path / "out")
 
 
-def test_lost_scheduler_ends_the_run_and_resumes(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_restarted_scheduler_loses_no_case(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    """The run ends when its scheduler dies; another one at the same address goes on from what was solved."""
     study, whole = quiet_run
     log = tmp_path / "who.txt"
     with cluster(log) as (address, crew):
@@ -174,8 +175,60 @@ def test_lost_scheduler_ends_the_run_and_resumes(quiet_run: tuple[Path, Path], t
         wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 6)
         crew[0].send_signal(signal.SIGKILL)
         assert "scheduler was lost" in finish(client)
-    finish(start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1"))
+    assert rows(tmp_path / "out")["cases"].shape[0] < 30
+    with cluster(log, int(address.rsplit(":", 1)[1])) as (again, _):
+        assert again == address
+        solved, reused, failed, ending = finish(
+            start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1", address)
+        ).split()
+    assert (int(solved) + int(reused), failed, ending) == (30, "0", "whole")
+    assert int(reused) >= 4
     same(whole, tmp_path / "out")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A disk in memory of a given size; what is lent makes it larger. Skips where nothing may be mounted."""
+    folder.mkdir()
+    try:
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk may be mounted here")
+    try:
+        yield lambda more: subprocess.run(["mount", "-o", f"remount,size={more}", str(folder)], check=True) and None
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def full_and_resumed(study: Path, whole: Path, out: Path, room: Callable[[], None], **how: str) -> None:
+    told = finish(start("tests.study.run_quick", str(study), str(out), "1", **how))
+    assert "could not be written: No space left on device" in told
+    solved = int(told.split()[0])
+    assert 0 < solved < 30
+    read = pd.concat([pd.DataFrame(), *map(pd.read_parquet, out.glob("cases/*.parquet"))])  # what is there is readable
+    assert len(read) <= solved
+    for left in out.rglob(".writing-*"):
+        os.utime(left, (0, 0))  # as old as a crash of another day
+    room()
+    more, reused, failed, ending = finish(start("tests.study.run_quick", str(study), str(out), "1")).split()
+    assert (int(more) + int(reused), failed, ending) == (30, "0", "whole")
+    assert int(reused) > 0
+    same(whole, out)
+    assert not list(out.rglob(".writing-*"))
+
+
+def test_full_disk_loses_no_case(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    study, whole = quiet_run
+    with small_disk(tmp_path / "disk", "120k") as enlarge:
+        full_and_resumed(study, whole, tmp_path / "disk" / "out", lambda: enlarge("8m"))
+
+
+def test_refused_writes_lose_no_case(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:
+    """The same where nothing may be mounted: every write after the first bytes is refused, half of it on the disk."""
+    study, whole = quiet_run
+    full_and_resumed(study, whole, tmp_path / "out", lambda: None, QUICK_ROOM="5000")
 
 
 def test_a_folder_of_another_study_is_refused(quiet_run: tuple[Path, Path], tmp_path: Path) -> None:

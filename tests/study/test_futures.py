@@ -45,6 +45,8 @@ def future(section: str, keys: str) -> str:
     [
         # two of each at 0.40 and 0.57 and 0.80 for the supplier (cases/README.md): 2.74; dearer by 7 %: 1.94 x 1.07
         (future("offers", "price_scale_frac: 1.07"), 1.94 * 1.07 + 0.8),
+        # two block-b hold 12 MWh: 10 USD/kWh of public money on each
+        (future("offers", "offers: [block-b], grant_add_usd_per_kwh: 10"), 2.74 - 0.12),
         # block-a alone: five at 0.40
         (future("offers", "offers: [block-b], withdrawn: true"), 2.8),
         # 13 months more than fit between the decision and 2028 for block-b: 2026-12 + 6 + 1 + 2 + 5 months

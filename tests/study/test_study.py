@@ -160,6 +160,49 @@ def test_regret_by_hand() -> None:
     assert (table.minimax, table.least_expected, table.hopeless) == ("u", "u", ("w",))
 
 
+def test_joint_overlay_says_the_same_futures(tmp_path: Path) -> None:
+    """Each future of the founding study is the same problem as an overlay and as one of several uncertain ones."""
+    from planner.inputs import load_case, load_worlds
+    from planner.study.joint import joint_overlay
+
+    spec = read_study("who-controls-the-electrons")
+    scenarios = ("as-today", "2-tariffs-rise", "cut-off-after-conversions", "3-backup-24h", "8-lithium-triples")
+    rule = {"until": "2028-01", "scenarios": scenarios, "weights": {"as-today": 3.0, "2-tariffs-rise": 1.0}}
+    text = joint_overlay(Study.model_validate(spec.model_dump() | {"regret": rule}))
+    assert "Left out, for they change the campus, rules or tables of the case: 3-backup-24h" in text
+    (tmp_path / "joint.yaml").write_text(text)
+    calm, worlds = load_worlds("tiny", scenario=tmp_path / "joint.yaml")
+    assert list(worlds) == ["2-tariffs-rise", "cut-off-after-conversions", "8-lithium-triples"]
+    assert [f.probability_frac for f in calm.case.disruption.futures.values()] == [0.25, 0.0, 0.0]
+    for name, problem in worlds.items():
+        alone = load_case("tiny", scenario=spec.scenarios[name])
+        for table in ("tariffs", "lithium", "factory_output", "costs"):
+            strip = [r.model_dump(exclude={"note"}) for r in getattr(problem.tables, table)]
+            assert strip == [r.model_dump(exclude={"note"}) for r in getattr(alone.tables, table)], (name, table)
+        assert [o.price for o in problem.offers] == [o.price for o in alone.offers]
+    assert worlds["2-tariffs-rise"].tables.tariffs != calm.tables.tariffs
+
+
+def test_public_money_of_an_instrument_and_of_a_ban_by_hand() -> None:
+    """A grant removes 30 of 100 MWh for 3 million more of the public: 100,000 USD per MWh. The ban brings 1 million."""
+    rows = [("base", np.nan, 10.0, 0.5, -2.0), ("base", 0.0, 14.0, 0.0, -1.0), ("grant", np.nan, 9.0, 0.2, -5.0)]
+    cases = pd.DataFrame(
+        {
+            "case_index": range(3), "case": "c", "candidate": "", "draw": -1, "point": 0, "measure": "cell",
+            "scenario": [r[0] for r in rows], "limit_frac": [r[1] for r in rows], "cost_musd": [r[2] for r in rows],
+            "bound_musd": [r[2] - 0.1 for r in rows], "exposure_cell_frac": [r[3] for r in rows],
+            "required_mwh": 100.0, "public_net_musd": [r[4] for r in rows],
+        }
+    )  # fmt: skip
+    empty = pd.DataFrame()
+    spec = {"scenarios": {"base": [], "grant": ["g"]}}
+    table = reading.instruments(reading.Findings({"spec": spec}, cases, empty, empty, empty)).set_index("instrument")
+    assert table.loc["grant", "public_usd_per_mwh"] == pytest.approx(100_000)
+    assert table.loc["cell at most 0%", "public_usd_per_mwh"] == pytest.approx(-20_000)
+    assert table["all_usd_per_mwh"].tolist() == pytest.approx([2e6 / 30, 3e6 / 50])
+    assert (table["change_musd"].tolist(), table["tie"].any()) == ([-1.0, 4.0], False)
+
+
 def test_rows_of_a_neighbour_hold_only_where_there_is_load() -> None:
     """A campus two years late needs nothing in the first years: rows of those years are left out, the others fit."""
     from planner.inputs import load_case
