@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
-from planner.operations.interior import compiled
+from planner.operations.band import compiled
 from planner.operations.year import (
     Clock,
     Dispatch,
