@@ -44,6 +44,8 @@ from planner.solve import (
 T = TypeVar("T")
 #: Gap of the first quick plan.
 _ROUGH_GAP = 0.015
+#: Share of the time left that the first quick plan may take where operating years are still to be learned.
+_ROUGH_TIME_SHARE = 0.4
 #: Share of the asked gap that the bound problem may leave open.
 _BOUND_GAP_SHARE = 0.1
 #: Containers that cost more than this share of the asked gap are whole in the bound problem.
@@ -58,11 +60,16 @@ _NEAR_S = 8.0
 #: Most passes of bound problem and search for whole containers; the second has the rows that the first one lacked.
 _BOUND_PASSES = 2
 #: Share of the asked gap that the operating years may still hide at the end of the relaxation.
-_LEARNING_GAP_SHARE = 0.1
+_LEARNING_GAP_SHARE = 0.3
+#: Share of what the last round found that cuts already known may hide until the next one.
+_ROUND_SHARE = 0.1
 #: Share of the asked gap that cuts already known may hide while rows are added.
-_KNOWN_GAP_SHARE = 0.05
+_KNOWN_GAP_SHARE = 0.1
 #: Most times that the search goes on with what the years of its best plan taught.
 _SETTLING_PASSES = 3
+#: Most times that a plan whose years miss load is mended, and by what share the load falls, the first time.
+_MENDS = 6
+_MENDED = 1e-4
 #: Seconds for the last linear program of a plan, also after a stop.
 _POLISH_S = 60.0
 
@@ -131,7 +138,7 @@ class Search:
         self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self._hold()
         cuts = self.outages.cuts
-        self.settlement = None if cuts is None else Settlement(cuts, self.stop)
+        self.settlement = None if cuts is None else Settlement(cuts, self.stop, self.gap_frac)
         self.timing_s["build"] = time.perf_counter() - began
 
     def _hold(self) -> None:
@@ -167,7 +174,9 @@ class Search:
     def _steps(self) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
         self.best: Attempt | None = None
+        self.settled: Attempt | None = None
         self.bound = -np.inf
+        self._round_musd = 0.0
         self.fractions: FloatArray | None = None
         self.site_open = True
         try:
@@ -191,9 +200,11 @@ class Search:
         self.bound = max(self.bound, rough.bound)
         self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
         self.fractions = next(a.x for a in (rough, relaxed) if a.x is not None)
-        self._bound_passes(self._coarse(relaxed.bound))
+        coarse = self._coarse(relaxed.bound)
+        self._bound_passes(coarse)
+        self._settle(coarse)
         self._timed("branch_and_bound", self._close)
-        self._timed("operating_years", lambda: self._settle(self._coarse(relaxed.bound)))
+        self._settle(coarse)
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
 
@@ -216,13 +227,32 @@ class Search:
         if self.settlement is None:
             return
         for _ in range(_SETTLING_PASSES):
-            if self.best is None or self.best.x is None or self.stop.now:
-                return
-            self.best.objective += self.settlement.settle(self.best.x)
-            if self._closed():
-                return
+            if self.best is None or self.best is self.settled or self.stop.now:
+                break
+            hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
+            if self._closed() or hidden <= _LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
+                break
             self._bound_passes(coarse)
-            self._close()
+        if self.settled is not None:
+            self.best = self.settled
+
+    def _settled(self, settlement: Settlement, plan: Attempt) -> float:
+        """Count in a plan what its years cost, with less load where some would be missing; what they hid before."""
+        first = plan.objective
+        for _ in range(_MENDS):
+            assert plan.x is not None
+            rise = settlement.settle(plan.x)
+            plan.objective += rise
+            if self.stop.now or not settlement.cuts.impossible(plan.x):
+                break
+            self.outages.add_violated(plan.x)
+            mended = self._polish(plan.x)
+            assert mended is not None
+            plan = mended
+        if self.settled is None or plan.objective < self.settled.objective:
+            self.settled = plan
+        self.best = self.settled
+        return max(0.0, plan.objective - first)
 
     def _near(self, x: FloatArray | None) -> Attempt | None:
         """Whole containers for the binaries of the bound problem, searched until the gap is closed."""
@@ -243,9 +273,9 @@ class Search:
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
         years: tuple[YearPlan, ...] = ()
         if self.settlement is not None:
-            years = tuple(self._timed("schedule", partial(self.settlement.schedule, best.x)))
-            campus = self.settlement.cuts.campus
-            best.objective += years_musd(campus, list(years)) - self.settlement.counted_musd(best.x)
+            self.best, years = self._timed("schedule", partial(self._scheduled, self.settlement, best))
+            best = self.best
+            assert best.x is not None
         closed = self._closed()
         self.timing_s["separation"] = self.outages.seconds
         fractions = self.fractions if self.fractions is not None else best.x
@@ -254,6 +284,30 @@ class Search:
             self.stop.interrupted and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost), years,
         )  # fmt: skip
+
+    def _scheduled(self, settlement: Settlement, best: Attempt) -> tuple[Attempt, tuple[YearPlan, ...]]:
+        """A plan with its schedules counted; where load would be missing, less of it is energised."""
+        served, upper = settlement.cuts.served, self.compiled.upper
+        self.compiled.upper = upper.copy()
+        try:
+            for mend in range(_MENDS + 1):
+                assert best.x is not None
+                years = settlement.schedule(best.x)
+                short = settlement.short(best.x, years)
+                if not short:
+                    best.objective += years_musd(settlement.cuts.campus, list(years))
+                    best.objective -= settlement.counted_musd(best.x)
+                    return best, years
+                for p in short:
+                    less = best.x[served[p]] * (1.0 - _MENDED * 4.0**mend)
+                    self.compiled.upper[served[p]] = min(less, settlement.safe_mw(p)) if mend == _MENDS - 1 else less
+                self.outages.add_violated(best.x)
+                mended = self._polish(best.x)
+                assert mended is not None
+                best = mended
+            raise NoPlan(self.stop.interrupted)
+        finally:
+            self.compiled.upper = upper
 
     def _close(self) -> None:
         """Branch and bound on whole containers until the gap is closed, or time is up."""
@@ -286,9 +340,7 @@ class Search:
                 raise Infeasible
             if attempt.x is None:
                 raise NoPlan(self.stop.interrupted)
-            if self.settlement is not None:
-                hiding = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(attempt.objective))
-                self.settlement.cuts.tolerance_musd = hiding
+            self._tolerate(attempt.objective)
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self.outages.add_violated(attempt.x)
@@ -299,12 +351,21 @@ class Search:
                 return attempt
             run.add_rows(*added)
 
+    def _tolerate(self, objective: float) -> None:
+        """Let cuts already known hide a little."""
+        if self.settlement is not None:
+            hiding = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(objective))
+            self.settlement.cuts.tolerance_musd = max(hiding, self._round_musd)
+
     def _learned(self, attempt: Attempt) -> bool:
         """Whether the operating years of a relaxed solution cost enough more than is known to go on."""
         if self.settlement is None or attempt.x is None or self.stop.now:
             return False
-        hidden = self.settlement.learn(attempt.x)
-        return hidden > _LEARNING_GAP_SHARE * self.gap_frac * abs(attempt.objective)
+        enough = _LEARNING_GAP_SHARE * self.gap_frac * abs(attempt.objective)
+        hidden = self.settlement.learn(attempt.x, enough)
+        self._round_musd = _ROUND_SHARE * hidden  # while much is hidden, the last digits of what is known do not matter
+        self._tolerate(attempt.objective)
+        return hidden > enough
 
     def _rough(self, bound: float, gap: float = _ROUGH_GAP) -> Attempt:
         """Binaries whole, containers in fractions, to a rough gap; every outage row holds in the end.
@@ -313,7 +374,8 @@ class Search:
         that are missing are found by cheap linear programs.
         """
         while True:
-            attempt = self._new_run(self.binary()).solve(gap)
+            limit = None if self.settlement is None else _ROUGH_TIME_SHARE * self.stop.left_s()
+            attempt = self._new_run(self.binary()).solve(gap, limit)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(attempt.bound, bound)

@@ -28,6 +28,8 @@ from planner.operations.year import (
 _ALIKE = 0.03
 #: Share of yearly budgets that the solver may not use, so that its accuracy costs nothing.
 _SPARE = 1e-5
+#: Unserved energy over that of the load which counts as rounding.
+MISSING_FRAC = 1e-7
 #: Flows below this share of the power are rounding.
 _ROUNDING = 1e-7
 
