@@ -246,8 +246,10 @@ class Search:
             if self.stop.now or not settlement.cuts.impossible(plan.x):
                 break
             self.outages.add_violated(plan.x)
-            mended = self._polish(plan.x)
-            assert mended is not None
+            mended = self._polish(plan.x, may_fail=True)
+            if mended is None:  # what was bought cannot serve the load that must be served
+                self.best = self.settled
+                return np.inf
             plan = mended
         if self.settled is None or plan.objective < self.settled.objective:
             self.settled = plan
@@ -302,8 +304,9 @@ class Search:
                     less = best.x[served[p]] * (1.0 - _MENDED * 4.0**mend)
                     self.compiled.upper[served[p]] = min(less, settlement.safe_mw(p)) if mend == _MENDS - 1 else less
                 self.outages.add_violated(best.x)
-                mended = self._polish(best.x)
-                assert mended is not None
+                mended = self._polish(best.x, may_fail=True)
+                if mended is None:
+                    break
                 best = mended
             raise NoPlan(self.stop.interrupted)
         finally:
@@ -518,8 +521,8 @@ class Search:
         with self._fixed(self._without(self.columns.site), x):
             return self._new_run(self._all_whole(), site=True).solve(self.gap_frac, time_limit_s=_WHOLE_S).x
 
-    def _polish(self, x: FloatArray | None) -> Attempt | None:
-        """Whole numbers rounded and fixed, the rest solved again to full accuracy; None for None."""
+    def _polish(self, x: FloatArray | None, may_fail: bool = False) -> Attempt | None:
+        """Whole numbers rounded and fixed, the rest solved again to full accuracy; None for None, or if it may fail."""
         if x is None:
             return None
         whole = self._all_whole()
@@ -527,6 +530,8 @@ class Search:
             run = self._new_run(np.zeros_like(whole), site=True)
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             attempt = run.solve(time_limit_s=_POLISH_S, after_stop=True)
+        if attempt.x is None and may_fail:
+            return None
         if attempt.x is None:
             raise SolverFault("a solution of HiGHS does not survive rounding to whole containers")
         attempt.x = np.where(whole, np.round(x), attempt.x)

@@ -57,7 +57,9 @@ def _priced(start: IntArray, index: IntArray, value: FloatArray, y: FloatArray, 
 
 
 @compiled
-def _weighted(slot: IntArray, start: IntArray, column: IntArray, product: FloatArray, theta: FloatArray, out: FloatArray) -> None:
+def _weighted(
+    slot: IntArray, start: IntArray, column: IntArray, product: FloatArray, theta: FloatArray, out: FloatArray
+) -> None:
     """``out[slot] = sum of product * theta[column]``."""
     for s in range(len(slot)):
         total = 0.0
@@ -244,7 +246,8 @@ class Band:
 
         All parts stand in one array: pivots, ties, band, cross, corner.
         """
-        sizes = (self.singles, self.singles * _TIES, self.rows * (self.width + 1), self.rows * self.border, self.border**2)
+        border = self.border
+        sizes = (self.singles, self.singles * _TIES, self.rows * (self.width + 1), self.rows * border, border**2)
         self.ends = np.cumsum(sizes)
         column = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
         slots, columns, products = [], [], []
@@ -355,5 +358,3 @@ class Factor:
             answer[singles + n :] = part[: self.border]
         _expand(self.pivot, self.tie, self.other, answer)
         return answer
-
-

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.model.coefficients import Coefficients
-from planner.operations.campus import Campus, Fleet
 from planner.operations.band import compiled
+from planner.operations.campus import Campus, Fleet
 from planner.operations.year import (
     Clock,
     Dispatch,

@@ -47,9 +47,7 @@ class Worth:
 
 
 @compiled
-def stored_value(  # noqa: PLR0912, PLR0915
-    node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float
-) -> FloatArray:
+def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float) -> FloatArray:
     """The chain of values of a stored MWh for one MW and ``hours`` MWh, full at both ends."""
     n = len(node)
     low, high, value = np.empty(n), np.empty(n), np.empty(n)

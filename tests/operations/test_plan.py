@@ -78,7 +78,11 @@ def test_a_plan_whose_years_are_not_known_yet_is_mended(
 
 def test_a_grid_that_comes_two_years_late_is_bridged_in_part() -> None:
     """Until 2030 the grid gives 9.3 of 10 MW: the plan says what storage energises before, and what that is worth."""
-    until = ["timeline.horizon_years=4", "timeline.periods=[{months: 24, count: 2}]", "load.delay_usd_per_mw_yr=3000000"]
+    until = [
+        "timeline.horizon_years=4",
+        "timeline.periods=[{months: 24, count: 2}]",
+        "load.delay_usd_per_mw_yr=3000000",
+    ]
     on_time = planner.plan(planner.load_case("tiny", [*LATE, *until, "site.energisation.grid={2028-01: 10}"]))
     problem = planner.load_case("tiny", [*LATE, *until, "site.energisation.grid={2028-01: 9.3, 2030-01: 10}"])
     plan = planner.plan(problem)
@@ -87,7 +91,9 @@ def test_a_grid_that_comes_two_years_late_is_bridged_in_part() -> None:
     assert on_time.operations.earlier_months == 0.0
     assert plan.operations.earlier_months > 0.1
     assert plan.operations.earlier_delay_musd > 0.0
-    bare = planner.plan(planner.load_case("tiny", [*LATE[2:], *until, "site.energisation.grid={2028-01: 9.3, 2030-01: 10}"]))
+    bare = planner.plan(
+        planner.load_case("tiny", [*LATE[2:], *until, "site.energisation.grid={2028-01: 9.3, 2030-01: 10}"])
+    )
     assert plan.cost_musd < bare.bound_musd
     shipped = planner.load_case("hyperscaler-1gw-texas", scenario="texas-grid-late").case
     usual = planner.load_case("hyperscaler-1gw-texas").case
