@@ -26,7 +26,7 @@ from planner.lazy import Prepared, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
-from planner.operations.schedule import YearPlan, years_musd
+from planner.operations.schedule import MISSING_FRAC, YearPlan, years_musd
 from planner.operations.settle import Settlement
 from planner.problem import FloatArray
 from planner.solve import (
@@ -61,6 +61,8 @@ _NEAR_S = 8.0
 _BOUND_PASSES = 2
 #: Share of the asked gap that the operating years may still hide at the end of the relaxation.
 _LEARNING_GAP_SHARE = 0.3
+#: Share of the objective that they may hide before anything was learned from a solution.
+_FIRST_FRAC = 0.01
 #: Share of what the last round found that cuts already known may hide until the next one.
 _ROUND_SHARE = 0.1
 #: Share of the asked gap that cuts already known may hide while rows are added.
@@ -290,9 +292,10 @@ class Search:
     def _scheduled(self, settlement: Settlement, best: Attempt) -> tuple[Attempt, tuple[YearPlan, ...]]:
         """A plan with its schedules counted; where load would be missing, less of it is energised."""
         served, upper = settlement.cuts.served, self.compiled.upper
-        self.compiled.upper = upper.copy()
+        capped = upper.copy()
+        settlement.cuts.missing_frac = MISSING_FRAC
         try:
-            for mend in range(_MENDS + 1):
+            for mend in range(_MENDS):
                 assert best.x is not None
                 years = settlement.schedule(best.x)
                 short = settlement.short(best.x, years)
@@ -302,9 +305,13 @@ class Search:
                     return best, years
                 for p in short:
                     less = best.x[served[p]] * (1.0 - _MENDED * 4.0**mend)
-                    self.compiled.upper[served[p]] = min(less, settlement.safe_mw(p)) if mend == _MENDS - 1 else less
+                    capped[served[p]] = min(less, settlement.safe_mw(p)) if mend == _MENDS - 2 else less
                 self.outages.add_violated(best.x)
+                self.compiled.upper = capped
                 mended = self._polish(best.x, may_fail=True)
+                if mended is None:  # load that must be served: only what is held back can give way
+                    self.compiled.upper, capped = upper, upper.copy()
+                    mended = self._polish(best.x, may_fail=True)
                 if mended is None:
                     break
                 best = mended
@@ -357,7 +364,8 @@ class Search:
     def _tolerate(self, objective: float) -> None:
         """Let cuts already known hide a little."""
         if self.settlement is not None:
-            hiding = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(objective))
+            share = _KNOWN_GAP_SHARE * self.gap_frac if self.settlement.rounds else _FIRST_FRAC
+            hiding = share * max(1.0, abs(objective))
             self.settlement.cuts.tolerance_musd = max(hiding, self._round_musd)
 
     def _learned(self, attempt: Attempt) -> bool:

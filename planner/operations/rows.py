@@ -13,7 +13,6 @@ from planner.model.coefficients import Coefficients
 from planner.model.operations import held_parts
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import SHORTFALL_USD_PER_MWH, Learner
-from planner.operations.schedule import MISSING_FRAC
 from planner.operations.year import FloatArray
 from planner.solve import INFINITY, Compiled
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
@@ -21,8 +20,10 @@ from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 Rows = tuple[csr_array, FloatArray, FloatArray]
 #: Million USD a year by which a cut must be violated to be added, per unit of the largest year.
 _VIOLATED = 1e-5
+#: Unserved energy over that of the load that the search lets pass.
+_MISSING_FRAC = 1e-5
 #: Cuts of one period that are added at a time.
-_MOST_ROWS = 2
+_MOST_ROWS = 4
 
 
 @dataclass
@@ -76,6 +77,8 @@ class CutRows:
         self.known: set[tuple[int, int, bytes]] = set()
         #: What all years together may hide before a cut is added, in million USD.
         self.tolerance_musd = 0.0
+        #: Unserved energy over that of the load that is let pass: the last digits are mended in the plan alone.
+        self.missing_frac = _MISSING_FRAC
 
     def fleet(self, x: FloatArray) -> Fleet:
         """What a solution puts on the site."""
@@ -141,7 +144,7 @@ class CutRows:
     def _missing(self, x: FloatArray) -> FloatArray:
         """Shortfall of each period that counts as accuracy, in the unit of cuts that say that no schedule exists."""
         served = np.maximum(1.0, x[self.served])
-        return np.asarray(MISSING_FRAC * HOURS_PER_YEAR * served * SHORTFALL_USD_PER_MWH / USD_PER_MUSD)
+        return np.asarray(self.missing_frac * HOURS_PER_YEAR * served * SHORTFALL_USD_PER_MWH / USD_PER_MUSD)
 
     def _row(self, k: int, p: int, way: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64], float]:
         """Operating - served + store, generator and panel worths - held >= -gate."""
