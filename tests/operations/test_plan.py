@@ -66,15 +66,15 @@ def test_a_plan_whose_years_are_not_known_yet_is_mended(
 ) -> None:
     """As when time runs out: the search believes that all 10 MW can be served, the schedules say what really can.
 
-    The load is 9.3 MW in the mean, the grid gives 9.25.
+    The load is 8.5 MW in the mean, the grid gives 8.
     """
-    problem = planner.load_case("tiny", [*LATE, "site.energisation.grid={2028-01: 9.25}"])
+    problem = planner.load_case("tiny", [*LATE, "site.energisation.grid={2028-01: 8}"])
     monkeypatch.setattr(Settlement, "_operate", lambda self, x, enough_musd: 0.0)
     monkeypatch.setattr(Learner, "prime", lambda self: None)
     monkeypatch.setattr("planner.operations.cuts._POOLS", {})
     blind = planner.plan(problem)
     assert blind.verification is not None and blind.verification.passed, blind.verification
-    assert 9.26 < max(blind.served_mw.values()) < 9.95
+    assert 8.0 < max(blind.served_mw.values()) < 9.45
     monkeypatch.undo()
     plan = planner.plan(problem)
     assert blind.bound_musd <= plan.cost_musd + 1e-6
