@@ -137,7 +137,7 @@ def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> 
     working = [lot.store for lot, on in zip(lots, runs, strict=True) if on]
     spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in generators]
     guide = operate(clock, site, [_spared(s, clock.dt_h) for s in working], spared, tolerance=tolerance)
-    stored = np.repeat([[lot.store.energy_mwh] for lot in lots], clock.steps, axis=1).reshape(len(lots), clock.steps)
+    stored = np.array([lot.store.energy_mwh for lot in lots]).reshape(-1, 1) * np.ones((1, clock.steps))
     stored[runs] = guide.stored
     d = follow(clock, site, [lot.store for lot in lots], stored, guide, [g for _, g in generators])
     cost = yearly_cost_usd(clock, d, [g for _, g in generators])
