@@ -291,33 +291,46 @@ class Search:
 
     def _scheduled(self, settlement: Settlement, best: Attempt) -> tuple[Attempt, tuple[YearPlan, ...]]:
         """A plan with its schedules counted; where load would be missing, less of it is energised."""
-        served, upper = settlement.cuts.served, self.compiled.upper
-        capped = upper.copy()
         settlement.cuts.missing_frac = MISSING_FRAC
+        for mend in range(_MENDS):
+            assert best.x is not None
+            years = settlement.schedule(best.x)
+            short = settlement.short(best.x, years)
+            if not short:
+                best.objective += years_musd(settlement.cuts.campus, list(years))
+                best.objective -= settlement.counted_musd(best.x)
+                return best, years
+            loads = {p: best.x[settlement.cuts.served[p]] * (1.0 - _MENDED * 4.0**mend) for p in short}
+            if mend == _MENDS - 2:
+                loads = {p: min(mw, settlement.safe_mw(p)) for p, mw in loads.items()}
+            self.outages.add_violated(best.x)
+            mended = self._with_less(settlement, best.x, loads)
+            if mended is None:
+                break
+            best = mended
+        raise NoPlan(self.stop.interrupted)
+
+    def _with_less(self, settlement: Settlement, x: FloatArray, loads: Mapping[int, float]) -> Attempt | None:
+        """A plan with at most these loads in some periods, its fleet and its other years as they are.
+
+        Load that must be served cannot fall: then whatever is not bought may give way. None where that is not enough.
+        """
+        lower, upper, served = self.compiled.lower, self.compiled.upper, settlement.cuts.served
+        kept = np.concatenate([settlement.cuts.columns.settled(), served])
+        kept = kept[kept >= 0]
+        low, high = lower.copy(), upper.copy()
+        low[kept] = high[kept] = np.clip(x[kept], lower[kept], upper[kept])
+        for p, mw in loads.items():
+            low[served[p]], high[served[p]] = lower[served[p]], mw
         try:
-            for mend in range(_MENDS):
-                assert best.x is not None
-                years = settlement.schedule(best.x)
-                short = settlement.short(best.x, years)
-                if not short:
-                    best.objective += years_musd(settlement.cuts.campus, list(years))
-                    best.objective -= settlement.counted_musd(best.x)
-                    return best, years
-                for p in short:
-                    less = best.x[served[p]] * (1.0 - _MENDED * 4.0**mend)
-                    capped[served[p]] = min(less, settlement.safe_mw(p)) if mend == _MENDS - 2 else less
-                self.outages.add_violated(best.x)
-                self.compiled.upper = capped
-                mended = self._polish(best.x, may_fail=True)
-                if mended is None:  # load that must be served: only what is held back can give way
-                    self.compiled.upper, capped = upper, upper.copy()
-                    mended = self._polish(best.x, may_fail=True)
-                if mended is None:
-                    break
-                best = mended
-            raise NoPlan(self.stop.interrupted)
+            self.compiled.lower, self.compiled.upper = low, high
+            mended = self._polish(x, may_fail=True)
+            if mended is None:
+                self.compiled.lower, self.compiled.upper = lower, upper
+                mended = self._polish(x, may_fail=True)
         finally:
-            self.compiled.upper = upper
+            self.compiled.lower, self.compiled.upper = lower, upper
+        return mended
 
     def _close(self) -> None:
         """Branch and bound on whole containers until the gap is closed, or time is up."""

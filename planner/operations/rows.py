@@ -58,6 +58,10 @@ class OperatingColumns:
             np.array([compiled.index(m.added_mw[name]) for name in operating.renewables], dtype=np.int64),
         )  # fmt: skip
 
+    def settled(self) -> NDArray[np.int64]:
+        """What a schedule depends on beside containers and served load."""
+        return np.concatenate([self.held.ravel(), self.cycled, self.added])
+
 
 class CutRows:
     """The cuts of one compiled problem: those it has, and those that a solution lacks.

@@ -145,7 +145,7 @@ def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> 
 
 
 def _spared(s: Store, dt_h: float) -> Store:
-    """A store that plans to keep a little more than it must: what others lose by themselves at full load comes from it."""
+    """A store that plans to keep a little more than it must: at full load it covers what others lose by themselves."""
     lost = s.energy_mwh * (1.0 - s.keep_frac ** (_SPARE_H / dt_h) + _SPARE_ENERGY)
     floor = s.floor_mwh + np.minimum(lost, 0.25 * (s.energy_mwh - s.floor_mwh))
     return Store(
