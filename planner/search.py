@@ -277,9 +277,9 @@ class Search:
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
         years: tuple[YearPlan, ...] = ()
         if self.settlement is not None:
-            self.best, years = self._timed("schedule", partial(self._scheduled, self.settlement, best))
-            best = self.best
-            assert best.x is not None
+            best, years = self._timed("schedule", partial(self._scheduled, self.settlement, best))
+            self.best = best
+        assert best.x is not None
         closed = self._closed()
         self.timing_s["separation"] = self.outages.seconds
         fractions = self.fractions if self.fractions is not None else best.x

@@ -225,12 +225,13 @@ class _Iteration:
         rxz, rwv = -self.x * self.z, -self.w * self.v
         zero, ru = np.zeros(n), self.u - self.x - self.w
         move = self._direction(rp, rd, ru, rxz, rwv)
-        ap, ad = self._reached(move, move, np.zeros(1))
-        after = _moved(*at, *move.parts, float(ap[0]), float(ad[0])) / (2 * n)
+        reached = self._reached(move, move, np.zeros(1))
+        ap, ad = float(reached[0][0]), float(reached[1][0])
+        after = _moved(*at, *move.parts, ap, ad) / (2 * n)
         target = max((max(after, 0.0) / mu) ** 3, 1e-7) * mu
         none = np.zeros_like(rp)
         _second(*move.parts, target, rxz, rwv)
-        move, ap, ad = self._joined(move, self._direction(none, zero, zero, rxz, rwv), float(ap[0] * ad[0]))
+        move, ap, ad = self._joined(move, self._direction(none, zero, zero, rxz, rwv), ap * ad)
         for _ in range(_CORRECTORS):
             if min(ap, ad) > 0.95:
                 break
