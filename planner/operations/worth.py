@@ -29,7 +29,7 @@ _WEARS = (0.0, 0.7, 1.3, 3.0)
 #: Ways of use that ``worths`` gives.
 WAYS = 3 + len(_SWINGS) * len(_WEARS)
 #: Tries for the value of wear that suits a yearly budget best.
-_WEAR_TRIES = 7
+_WEAR_TRIES = 14
 
 
 @dataclass(frozen=True)
