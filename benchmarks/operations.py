@@ -33,7 +33,8 @@ def series(year: int, hours: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         profiles / "tmy3_pv_capacity_factor_and_temperature.csv", delimiter=",", skip_header=1, usecols=3
     )
     trace = np.genfromtxt(profiles / "datacentre_utilisation_hourly.csv", delimiter=",", skip_header=1, usecols=1)
-    load = 0.5 + 0.5 * np.resize(trace, 8760) / np.nanmax(trace)
+    trace = trace[np.isfinite(trace)]
+    load = 0.5 + 0.5 * np.resize(trace, 8760) / trace.max()
     return price[:hours], np.clip(sun, 0.0, None)[:hours], load[:hours]
 
 
