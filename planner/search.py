@@ -30,7 +30,7 @@ from planner.lazy import Prepared, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
-from planner.operations.schedule import YearPlan, years_musd
+from planner.operations.schedule import MISSING_FRAC, YearPlan, years_musd
 from planner.operations.settle import Settlement
 from planner.problem import FloatArray
 from planner.solve import (
@@ -48,6 +48,8 @@ from planner.solve import (
 T = TypeVar("T")
 #: Gap of the first quick plan.
 _ROUGH_GAP = 0.015
+#: Share of the time left that the first quick plan may take where operating years are still to be learned.
+_ROUGH_TIME_SHARE = 0.4
 #: Share of the asked gap that the bound problem may leave open.
 _BOUND_GAP_SHARE = 0.1
 #: Containers that cost more than this share of the asked gap are whole in the bound problem.
@@ -62,11 +64,18 @@ _NEAR_S = 8.0
 #: Most passes of bound problem and search for whole containers; the second has the rows that the first one lacked.
 _BOUND_PASSES = 2
 #: Share of the asked gap that the operating years may still hide at the end of the relaxation.
-_LEARNING_GAP_SHARE = 0.1
+_LEARNING_GAP_SHARE = 0.3
+#: Share of the objective that they may hide before anything was learned from a solution.
+_FIRST_FRAC = 0.01
+#: Share of what the last round found that cuts already known may hide until the next one.
+_ROUND_SHARE = 0.1
 #: Share of the asked gap that cuts already known may hide while rows are added.
-_KNOWN_GAP_SHARE = 0.05
+_KNOWN_GAP_SHARE = 0.1
 #: Most times that the search goes on with what the years of its best plan taught.
 _SETTLING_PASSES = 3
+#: Most times that a plan whose years miss load is mended, and by what share the load falls, the first time.
+_MENDS = 6
+_MENDED = 1e-4
 #: Seconds for the last linear program of a plan, also after a stop.
 _POLISH_S = 60.0
 
@@ -145,7 +154,7 @@ class Search:
         self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self._hold()
         cuts = self.outages.cuts
-        self.settlement = None if cuts is None else Settlement(cuts, self.stop)
+        self.settlement = None if cuts is None else Settlement(cuts, self.stop, self.gap_frac)
         self.timing_s["build"] = time.perf_counter() - began
 
     def _hold(self) -> None:
@@ -193,7 +202,9 @@ class Search:
     def _steps(self) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
         self.best: Attempt | None = None
+        self.settled: Attempt | None = None
         self.bound = -np.inf
+        self._round_musd = 0.0
         self.fractions: FloatArray | None = None
         self.site_open = True
         try:
@@ -221,10 +232,12 @@ class Search:
             self.bound = max(self.bound, rough.bound)
             self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, _ROUGH_GAP)))
             self.fractions = rough.x if rough.x is not None else relaxed.x
+        coarse = self._coarse(relaxed.bound)
         if not (self.neighbour and self._closed()):
-            self._bound_passes(self._coarse(relaxed.bound))
+            self._bound_passes(coarse)
+        self._settle(coarse)
         self._timed("branch_and_bound", self._close)
-        self._timed("operating_years", lambda: self._settle(self._coarse(relaxed.bound)))
+        self._settle(coarse)
         if self.best is None:
             raise NoPlan(self.stop.interrupted)
 
@@ -257,13 +270,34 @@ class Search:
         if self.settlement is None:
             return
         for _ in range(_SETTLING_PASSES):
-            if self.best is None or self.best.x is None or self.stop.now:
-                return
-            self.best.objective += self.settlement.settle(self.best.x)
-            if self._closed():
-                return
+            if self.best is None or self.best is self.settled or self.stop.now:
+                break
+            hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
+            if self._closed() or hidden <= _LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
+                break
             self._bound_passes(coarse)
-            self._close()
+        if self.settled is not None:
+            self.best = self.settled
+
+    def _settled(self, settlement: Settlement, plan: Attempt) -> float:
+        """Count in a plan what its years cost, with less load where some would be missing; what they hid before."""
+        first = plan.objective
+        for _ in range(_MENDS):
+            assert plan.x is not None
+            rise = settlement.settle(plan.x)
+            plan.objective += rise
+            if self.stop.now or not settlement.cuts.impossible(plan.x):
+                break
+            self.outages.add_violated(plan.x)
+            mended = self._polish(plan.x, may_fail=True)
+            if mended is None:  # what was bought cannot serve the load that must be served
+                self.best = self.settled
+                return np.inf
+            plan = mended
+        if self.settled is None or plan.objective < self.settled.objective:
+            self.settled = plan
+        self.best = self.settled
+        return max(0.0, plan.objective - first)
 
     def _near(self, x: FloatArray | None) -> Attempt | None:
         """Whole containers for the binaries of the bound problem, searched until the gap is closed."""
@@ -284,9 +318,9 @@ class Search:
             raise SolverFault("a dual bound lies above a plan that satisfies every row")
         years: tuple[YearPlan, ...] = ()
         if self.settlement is not None:
-            years = tuple(self._timed("schedule", partial(self.settlement.schedule, best.x)))
-            campus = self.settlement.cuts.campus
-            best.objective += years_musd(campus, list(years)) - self.settlement.counted_musd(best.x)
+            best, years = self._timed("schedule", partial(self._scheduled, self.settlement, best))
+            self.best = best
+        assert best.x is not None
         closed = self._closed()
         self.timing_s["separation"] = self.outages.seconds
         fractions = self.fractions if self.fractions is not None else best.x
@@ -295,6 +329,49 @@ class Search:
             self.stop.interrupted and not closed,
             len(self.compiled.row_lower), len(self.compiled.cost), years,
         )  # fmt: skip
+
+    def _scheduled(self, settlement: Settlement, best: Attempt) -> tuple[Attempt, tuple[YearPlan, ...]]:
+        """A plan with its schedules counted; where load would be missing, less of it is energised."""
+        settlement.cuts.missing_frac = MISSING_FRAC
+        for mend in range(_MENDS):
+            assert best.x is not None
+            years = settlement.schedule(best.x)
+            short = settlement.short(best.x, years)
+            if not short:
+                best.objective += years_musd(settlement.cuts.campus, list(years))
+                best.objective -= settlement.counted_musd(best.x)
+                return best, years
+            loads = {p: best.x[settlement.cuts.served[p]] * (1.0 - _MENDED * 4.0**mend) for p in short}
+            if mend == _MENDS - 2:
+                loads = {p: min(mw, settlement.safe_mw(p)) for p, mw in loads.items()}
+            self.outages.add_violated(best.x)
+            mended = self._with_less(settlement, best.x, loads)
+            if mended is None:
+                break
+            best = mended
+        raise NoPlan(self.stop.interrupted)
+
+    def _with_less(self, settlement: Settlement, x: FloatArray, loads: Mapping[int, float]) -> Attempt | None:
+        """A plan with at most these loads in some periods, its fleet and its other years as they are.
+
+        Load that must be served cannot fall: then whatever is not bought may give way. None where that is not enough.
+        """
+        lower, upper, served = self.compiled.lower, self.compiled.upper, settlement.cuts.served
+        kept = np.concatenate([settlement.cuts.columns.settled(), served])
+        kept = kept[kept >= 0]
+        low, high = lower.copy(), upper.copy()
+        low[kept] = high[kept] = np.clip(x[kept], lower[kept], upper[kept])
+        for p, mw in loads.items():
+            low[served[p]], high[served[p]] = lower[served[p]], mw
+        try:
+            self.compiled.lower, self.compiled.upper = low, high
+            mended = self._polish(x, may_fail=True)
+            if mended is None:
+                self.compiled.lower, self.compiled.upper = lower, upper
+                mended = self._polish(x, may_fail=True)
+        finally:
+            self.compiled.lower, self.compiled.upper = lower, upper
+        return mended
 
     def _close(self) -> None:
         """Branch and bound on whole containers until the gap is closed, or time is up."""
@@ -327,9 +404,7 @@ class Search:
                 raise Infeasible
             if attempt.x is None:
                 raise NoPlan(self.stop.interrupted)
-            if self.settlement is not None:
-                hiding = _KNOWN_GAP_SHARE * self.gap_frac * max(1.0, abs(attempt.objective))
-                self.settlement.cuts.tolerance_musd = hiding
+            self._tolerate(attempt.objective)
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self.outages.add_violated(attempt.x)
@@ -340,12 +415,22 @@ class Search:
                 return attempt
             run.add_rows(*added)
 
+    def _tolerate(self, objective: float) -> None:
+        """Let cuts already known hide a little."""
+        if self.settlement is not None:
+            share = _KNOWN_GAP_SHARE * self.gap_frac if self.settlement.rounds else _FIRST_FRAC
+            hiding = share * max(1.0, abs(objective))
+            self.settlement.cuts.tolerance_musd = max(hiding, self._round_musd)
+
     def _learned(self, attempt: Attempt) -> bool:
         """Whether the operating years of a relaxed solution cost enough more than is known to go on."""
         if self.settlement is None or attempt.x is None or self.stop.now:
             return False
-        hidden = self.settlement.learn(attempt.x)
-        return hidden > _LEARNING_GAP_SHARE * self.gap_frac * abs(attempt.objective)
+        enough = _LEARNING_GAP_SHARE * self.gap_frac * abs(attempt.objective)
+        hidden = self.settlement.learn(attempt.x, enough)
+        self._round_musd = _ROUND_SHARE * hidden  # while much is hidden, the last digits of what is known do not matter
+        self._tolerate(attempt.objective)
+        return hidden > enough
 
     def _rough(self, bound: float, gap: float = _ROUGH_GAP) -> Attempt:
         """Binaries whole, containers in fractions, to a rough gap; every outage row holds in the end.
@@ -354,7 +439,8 @@ class Search:
         that are missing are found by cheap linear programs.
         """
         while True:
-            attempt = self._new_run(self.binary()).solve(gap)
+            limit = None if self.settlement is None else _ROUGH_TIME_SHARE * self.stop.left_s()
+            attempt = self._new_run(self.binary()).solve(gap, limit)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(attempt.bound, bound)
@@ -512,8 +598,8 @@ class Search:
         with self._fixed(self._without(self.columns.site), x):
             return self._new_run(self._all_whole(), site=True).solve(self.gap_frac, time_limit_s=_WHOLE_S).x
 
-    def _polish(self, x: FloatArray | None) -> Attempt | None:
-        """Whole numbers rounded and fixed, the rest solved again to full accuracy; None for None."""
+    def _polish(self, x: FloatArray | None, may_fail: bool = False) -> Attempt | None:
+        """Whole numbers rounded and fixed, the rest solved again to full accuracy; None for None, or if it may fail."""
         if x is None:
             return None
         whole = self._all_whole()
@@ -521,6 +607,8 @@ class Search:
             run = self._new_run(np.zeros_like(whole), site=True)
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             attempt = run.solve(time_limit_s=_POLISH_S, after_stop=True)
+        if attempt.x is None and may_fail:
+            return None
         if attempt.x is None:
             raise SolverFault("a solution of HiGHS does not survive rounding to whole containers")
         attempt.x = np.where(whole, np.round(x), attempt.x)

@@ -121,12 +121,15 @@ class Stop:
     """A wish to stop: Ctrl-C, or a deadline."""
 
     def __init__(self, time_limit_s: float) -> None:
+        self.limit_s = time_limit_s
         self.deadline = time.monotonic() + time_limit_s
+        #: Seconds of the limit that are kept for what follows the search.
+        self.kept_s = 0.0
         self.interrupted = False
 
     def left_s(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self.deadline - time.monotonic())
+        return max(0.0, self.deadline - self.kept_s - time.monotonic())
 
     @property
     def now(self) -> bool:

@@ -156,6 +156,13 @@ class Campus:
         firm = case.site.energisation.grid if grid.import_mw is None else grid.import_mw
         return step_value(firm, start), step_value(grid.flexible_mw, start), step_value(grid.export_mw, start)
 
+    def grid_only_mw(self, p: int) -> float:
+        """Load that the gate alone could serve in every hour of a period."""
+        firm, flexible, _ = self.gate(p)
+        gate = firm + flexible * self.clock.open_frac
+        loaded = self.clock.load_pu > 0
+        return float((gate[loaded] / self.clock.load_pu[loaded]).min())
+
     def given_mw(self, p: int) -> FloatArray:
         """Renewables that stand in a period whatever is planned, shape (1 + R,)."""
         start = self.c.problem.periods[p].start

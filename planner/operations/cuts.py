@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from planner.operations.campus import Campus, Fleet, kind_of
 from planner.operations.worth import WAYS, Worth, worths
 from planner.operations.year import Clock, Dispatch, FloatArray, Site, Store, operate
-from planner.units import USD_PER_MUSD
+from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
 _POOLS: dict[bytes, Pool] = {}
 _MOST_POOLS = 16
+#: What a missing MWh counts in cuts that say that no schedule exists: keeps their rows well scaled.
+SHORTFALL_USD_PER_MWH = 1000.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Values:
 def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool) -> Values:
     """Energy values of a dispatch, moved inside what any of them must keep."""
     most = clock.unserved_usd_per_mwh if price_counts else 1.0
-    node = np.clip(d.node_usd_per_mwh, -most, most)
+    node = np.clip(d.node_usd_per_mwh, -most, most) * (1.0 if price_counts else SHORTFALL_USD_PER_MWH)
     peak = np.maximum(d.peak_usd_per_mwh, 0.0)
     charged = np.bincount(clock.month, peak) * clock.dt_h
     allowed = clock.demand_usd_per_mw_month if price_counts else 0.0
@@ -191,24 +193,31 @@ class Learner:
             self.pool.add(Values(clock.import_usd_per_mwh, flat, True))
 
     def prime(self, tolerance: float = 1e-3) -> None:
-        """Learn from stores of a few sizes behind the gate of each period, before any plan is known."""
+        """Learn from stores of a few sizes behind the gate of each period, before any plan is known.
+
+        Behind a gate that is narrower than the load it is learned how much load the stores let in: as years of
+        no use to a plan the whole load would teach nothing.
+        """
         campus, clock = self.campus, self.campus.clock
         known: set[tuple[float, ...]] = set()
+        peak_over_mean = 1.0 / max(float(clock.load_pu.mean()), 1e-9)
         for p, period in enumerate(campus.c.problem.periods):
-            target = period.target_mw
+            narrow = sum(campus.gate(p)[:2]) < period.target_mw
+            target = min(period.target_mw, sum(campus.gate(p)[:2]) * (1.0 + peak_over_mean) / 2)
             gate = tuple(round(mw / max(target, 1e-9), 2) for mw in campus.gate(p))
             if target <= 0 or gate in known or len(self.pool.values) > _ENOUGH:
                 continue
             known.add(gate)
             site = Site(target, *campus.gate(p), campus.given_mw(p))
-            for share in _PRIMERS:
+            for share in _SMALL_PRIMERS if narrow else _PRIMERS:
                 power = share * target
                 floor = np.full(clock.seasons, 0.0)
                 through = campus.operations.cycles_per_yr * 4.0 * power
                 store = Store("primer", power, 4.0 * power, floor, through, 0.86, 1.0)
-                self.years_operated += 1
-                d = operate(clock, site, [store], [], tolerance=tolerance)
-                self.pool.add(values_of(clock, d, [store], True))
+                for shortfall in (False, True) if narrow else (False,):
+                    self.years_operated += 1
+                    d = operate(clock, site, [store], [], tolerance=tolerance, shortfall=shortfall)
+                    self.pool.add(values_of(clock, d, [store], not shortfall))
 
     def cuts(self) -> list[Cut]:
         """Every cut known so far."""
@@ -261,14 +270,14 @@ class Learner:
 
         d = run(False)
         missing = float(d.unserved.sum()) * campus.clock.dt_h / campus.clock.years
-        allowed = MISSING_FRAC * site.served_mw * 8760.0
-        if missing > max(allowed, 10 * tolerance * site.served_mw * 8760.0):
+        if missing > _SHORT_FRAC * site.served_mw * HOURS_PER_YEAR:
             self.pool.add(values_of(campus.clock, run(True), alike, False))
         return self.pool.add(values_of(campus.clock, d, alike, True)), missing
 
 
 #: Sizes of the first stores to learn from, over the target load; years that are enough to start from.
 _PRIMERS = (0.25, 0.6, 1.2)
+_SMALL_PRIMERS = (0.03, 0.1, 0.3)
 _ENOUGH = 24
-#: Unserved energy over the load that counts as accuracy of the solver.
-MISSING_FRAC = 1e-6
+#: Unserved energy over the load below which the accuracy of a learned year says nothing.
+_SHORT_FRAC = 2e-6

@@ -13,36 +13,28 @@ that holds exactly (``schedule``), and what is proved from it must be valid for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
+
+from planner.operations.band import Band, compiled
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Share of the way to the boundary that a step may go.
 _STEP = 0.9995
 _MOST_STEPS = 200
-#: Added to the diagonal of the band, per unit of its largest entry.
-_LIFT = 1e-16
 #: Steps without progress after which the answer so far is taken.
 _PATIENCE = 25
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile a loop; the machine code is kept for the next process where a folder for it can be written."""
-    try:
-        return cast("F", njit(cache=True, error_model="numpy")(function))
-    except RuntimeError:  # nowhere to keep it
-        return cast("F", njit(error_model="numpy")(function))
+#: Most corrections after the second one, how much longer each tries to make the step, and the products it aims at.
+_CORRECTORS = 3
+_FURTHER = 0.3
+_LEAST, _MOST = 0.1, 10.0
+#: Weights of a correction that are tried.
+_WEIGHTS = 9
+#: Residual of a direction, per unit of the largest right side, above which it is refined.
+_REFINED = 1e-10
 
 
 class NoConvergence(RuntimeError):
@@ -58,194 +50,6 @@ class Answer:
     objective: float
     residual: float
     steps: int
-
-
-@compiled
-def _times(start: IntArray, index: IntArray, value: FloatArray, x: FloatArray, out: FloatArray) -> None:
-    """``out -= A x`` by columns."""
-    for j in range(len(start) - 1):
-        a = x[j]
-        if a != 0.0:
-            for i in range(start[j], start[j + 1]):
-                out[index[i]] -= value[i] * a
-
-
-@compiled
-def _priced(start: IntArray, index: IntArray, value: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    """``out = A' y``."""
-    for j in range(len(start) - 1):
-        total = 0.0
-        for i in range(start[j], start[j + 1]):
-            total += value[i] * y[index[i]]
-        out[j] = total
-
-
-@compiled
-def _put(band: FloatArray, cross: FloatArray, corner: FloatArray, low: int, high: int, value: float) -> None:
-    """Add to the entry (low, high) of the normal matrix, ``low <= high``."""
-    n = band.shape[0]
-    if low >= n:
-        corner[low - n, high - n] += value
-        if low != high:
-            corner[high - n, low - n] += value
-    elif high >= n:
-        cross[low, high - n] += value
-    else:
-        band[low, high - low] += value
-
-
-@compiled
-def _assemble(  # noqa: PLR0912
-    start: IntArray, index: IntArray, value: FloatArray, theta: FloatArray, wide: NDArray[np.int8], other: IntArray,
-    pivot: FloatArray, tie: FloatArray, band: FloatArray, cross: FloatArray, corner: FloatArray,
-) -> None:  # fmt: skip
-    """``A theta A'`` of the local columns with the single rows eliminated.
-
-    pivot (singles,) and tie (singles, 3) keep what the elimination needs; band (n, width + 1), cross (n, rows) and
-    corner (rows, rows) hold what is left.
-    """
-    singles = len(pivot)
-    for j in range(len(start) - 1):
-        if wide[j]:
-            continue
-        weight = theta[j]
-        first = start[j]
-        if first < start[j + 1] and index[first] < singles:
-            r, a = index[first], weight * value[first]
-            pivot[r] += a * value[first]
-            for i in range(first + 1, start[j + 1]):
-                for k in range(other.shape[1]):
-                    if other[r, k] == index[i] - singles:
-                        tie[r, k] += a * value[i]
-                        break
-            first += 1
-        for i in range(first, start[j + 1]):
-            a = weight * value[i]
-            for k in range(i, start[j + 1]):
-                _put(band, cross, corner, index[i] - singles, index[k] - singles, a * value[k])
-    for r in range(singles):
-        for i in range(other.shape[1]):
-            if other[r, i] < 0:
-                break
-            for k in range(i, other.shape[1]):
-                if other[r, k] < 0:
-                    break
-                _put(band, cross, corner, other[r, i], other[r, k], -tie[r, i] * tie[r, k] / pivot[r])
-
-
-@compiled
-def _reduce(pivot: FloatArray, tie: FloatArray, other: IntArray, right: FloatArray) -> None:
-    """Take the single rows out of a right-hand side, in place."""
-    singles = len(pivot)
-    for r in range(singles):
-        a = right[r] / pivot[r]
-        for k in range(other.shape[1]):
-            if other[r, k] >= 0:
-                right[singles + other[r, k]] -= tie[r, k] * a
-
-
-@compiled
-def _expand(pivot: FloatArray, tie: FloatArray, other: IntArray, answer: FloatArray) -> None:
-    """Fill in the multipliers of the single rows (``answer`` holds their right side)."""
-    singles = len(pivot)
-    for r in range(singles):
-        a = answer[r]
-        for k in range(other.shape[1]):
-            if other[r, k] >= 0:
-                a -= tie[r, k] * answer[singles + other[r, k]]
-        answer[r] = a / pivot[r]
-
-
-@compiled
-def _cholesky(band: FloatArray, lift: float) -> None:
-    """Factorise in place; ``band[i, d]`` holds the entry (i + d, i). A pivot lost to rounding becomes very large."""
-    n, width = band.shape
-    for i in range(n):
-        pivot = band[i, 0]
-        if pivot <= lift:
-            pivot = 1e128
-        root = np.sqrt(pivot)
-        band[i, 0] = root
-        most = min(width, n - i)
-        for d in range(1, most):
-            band[i, d] /= root
-        for d in range(1, most):
-            a = band[i, d]
-            if a != 0.0:
-                for e in range(d, most):
-                    band[i + d, e - d] -= a * band[i, e]
-
-
-@compiled
-def _band_solve(band: FloatArray, right: FloatArray) -> None:
-    """Solve ``L L' X = right`` in place; ``right`` is (n, k)."""
-    n, width = band.shape
-    k = right.shape[1]
-    for i in range(n):
-        scale = 1.0 / band[i, 0]
-        for j in range(k):
-            right[i, j] *= scale
-        for d in range(1, min(width, n - i)):
-            a = band[i, d]
-            if a != 0.0:
-                for j in range(k):
-                    right[i + d, j] -= a * right[i, j]
-    for i in range(n - 1, -1, -1):
-        for d in range(1, min(width, n - i)):
-            a = band[i, d]
-            if a != 0.0:
-                for j in range(k):
-                    right[i, j] -= a * right[i + d, j]
-        scale = 1.0 / band[i, 0]
-        for j in range(k):
-            right[i, j] *= scale
-
-
-@compiled
-def _band_solve_one(band: FloatArray, right: FloatArray) -> None:
-    """``_band_solve`` for one right-hand side."""
-    n, width = band.shape
-    for i in range(n):
-        a = right[i] / band[i, 0]
-        right[i] = a
-        for d in range(1, min(width, n - i)):
-            right[i + d] -= band[i, d] * a
-    for i in range(n - 1, -1, -1):
-        a = right[i]
-        for d in range(1, min(width, n - i)):
-            a -= band[i, d] * right[i + d]
-        right[i] = a / band[i, 0]
-
-
-@compiled
-def _gather(side: FloatArray, one: FloatArray, out: FloatArray) -> None:
-    """``out -= side' one``: compiled, since library threads would wait for each other on a busy machine."""
-    for i in range(side.shape[0]):
-        a = one[i]
-        if a != 0.0:
-            for j in range(side.shape[1]):
-                out[j] -= side[i, j] * a
-
-
-@compiled
-def _gram(side: FloatArray, solved: FloatArray, out: FloatArray) -> None:
-    """``out -= side' solved``."""
-    for i in range(side.shape[0]):
-        for j in range(side.shape[1]):
-            a = side[i, j]
-            if a != 0.0:
-                for k in range(side.shape[1]):
-                    out[j, k] -= a * solved[i, k]
-
-
-@compiled
-def _spread(solved: FloatArray, part: FloatArray, out: FloatArray) -> None:
-    """``out -= solved part``."""
-    for i in range(solved.shape[0]):
-        total = 0.0
-        for j in range(solved.shape[1]):
-            total += solved[i, j] * part[j]
-        out[i] -= total
 
 
 @compiled
@@ -281,144 +85,72 @@ def _weights(x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, theta: 
 
 @compiled
 def _sides(
-    x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, rd: FloatArray, ru: FloatArray,
-    target: float, dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray, h: FloatArray,
+    x: FloatArray, w: FloatArray, v: FloatArray, rd: FloatArray, ru: FloatArray, rxz: FloatArray, rwv: FloatArray,
+    h: FloatArray,
 ) -> None:  # fmt: skip
-    """Right side of the dual rows; ``dx .. dv`` hold the predictor (zeros without one)."""
+    """Right side of the dual rows, from those of the products ``x z`` and ``w v``."""
     for j in range(len(x)):
-        rxz = target - x[j] * z[j] - dx[j] * dz[j]
-        rwv = target - w[j] * v[j] - dw[j] * dv[j]
-        h[j] = rd[j] - rxz / x[j] + (rwv - v[j] * ru[j]) / w[j]
-        dz[j], dv[j] = rxz, rwv
+        h[j] = rd[j] - rxz[j] / x[j] + (rwv[j] - v[j] * ru[j]) / w[j]
 
 
 @compiled
-def _finish(
-    x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, ru: FloatArray,
+def _rest(
+    x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray, ru: FloatArray, rxz: FloatArray, rwv: FloatArray,
     dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray,
-) -> tuple[float, float]:  # fmt: skip
-    """The rest of a direction (``dz``, ``dv`` hold their right sides) and the steps to the boundary."""
-    primal = dual = 1e300
+) -> None:  # fmt: skip
+    """What a direction of ``x`` means for the other three."""
     for j in range(len(x)):
-        down = ru[j] - dx[j]
-        dw[j] = down
-        dz[j] = (dz[j] - z[j] * dx[j]) / x[j]
-        dv[j] = (dv[j] - v[j] * down) / w[j]
-        if dx[j] < 0.0:
-            primal = min(primal, -x[j] / dx[j])
-        if down < 0.0:
-            primal = min(primal, -w[j] / down)
-        if dz[j] < 0.0:
-            dual = min(dual, -z[j] / dz[j])
-        if dv[j] < 0.0:
-            dual = min(dual, -v[j] / dv[j])
-    return primal, dual
+        dw[j] = ru[j] - dx[j]
+        dz[j] = (rxz[j] - z[j] * dx[j]) / x[j]
+        dv[j] = (rwv[j] - v[j] * dw[j]) / w[j]
 
 
-@dataclass
-class Band:
-    """A matrix in the order of time.
-
-    Attributes
-    ----------
-    matrix
-        Rows: first ``singles`` rows that share no column with each other and tie at most three other rows each,
-        then the band in the order of time, last ``border`` rows that touch columns of the whole year.
-    singles, border
-        How many of each.
-    wide
-        Columns that touch rows of the band far apart; none touches a single row.
-    width
-        Largest distance between two rows of the band that share a column which is not wide, or a single row.
-    """
-
-    matrix: csc_array
-    singles: int
-    border: int
-    wide: IntArray
-    width: int
-    flags: NDArray[np.int8] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.matrix.sort_indices()
-        rows, columns = self.matrix.shape
-        self.rows = rows - self.border - self.singles
-        self.start = self.matrix.indptr.astype(np.int64)
-        self.index = self.matrix.indices.astype(np.int64)
-        self.value = self.matrix.data.astype(float)
-        self.flags = np.zeros(columns, dtype=np.int8)
-        self.flags[self.wide] = 1
-        dense = np.asarray(self.matrix[self.singles :, self.wide].todense(), dtype=float)
-        self.wide_top, self.wide_low = dense[: self.rows], dense[self.rows :]
-        ties = (abs(self.matrix[: self.singles]) @ abs(self.matrix[self.singles :]).T).tocsr()
-        ties.sort_indices()
-        self.other = np.full((self.singles, 3), -1, dtype=np.int64)
-        count = np.diff(ties.indptr)
-        at = np.repeat(np.arange(self.singles), count)
-        self.other[at, np.arange(ties.nnz) - ties.indptr[at]] = ties.indices
-
-    def times(self, x: FloatArray, out: FloatArray) -> FloatArray:
-        """``out - A x``, in place."""
-        _times(self.start, self.index, self.value, x, out)
-        return out
-
-    def priced(self, y: FloatArray) -> FloatArray:
-        """``A' y``."""
-        out = np.empty(len(self.start) - 1)
-        _priced(self.start, self.index, self.value, y, out)
-        return out
-
-    def factor(self, theta: FloatArray) -> Factor:
-        """Factorise ``A diag(theta) A'``."""
-        band = np.zeros((self.rows, self.width + 1))
-        cross, corner = np.zeros((self.rows, self.border)), np.zeros((self.border, self.border))
-        pivot, tie = np.zeros(self.singles), np.zeros(self.other.shape)
-        _assemble(self.start, self.index, self.value, theta, self.flags, self.other, pivot, tie, band, cross, corner)
-        _cholesky(band, _LIFT * float(band[:, 0].max()))
-        side = np.ascontiguousarray(np.concatenate([cross, self.wide_top], axis=1))
-        k = side.shape[1]
-        small = np.zeros((k, k))
-        small[: self.border, : self.border] = corner
-        small[: self.border, self.border :] = self.wide_low
-        small[self.border :, : self.border] = self.wide_low.T
-        at = np.arange(self.border, k)
-        small[at, at] = -1.0 / theta[self.wide]
-        solved = side.copy()
-        if k:
-            _band_solve(band, solved)
-            _gram(side, solved, small)
-        return Factor(band, side, solved, small, self.border, pivot, tie, self.other)
+@compiled
+def _second(
+    dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray, target: float, rxz: FloatArray, rwv: FloatArray
+) -> None:
+    """Mehrotra's correction: the products that a first direction leaves out."""
+    for j in range(len(dx)):
+        rxz[j] = target - dx[j] * dz[j]
+        rwv[j] = target - dw[j] * dv[j]
 
 
-@dataclass(frozen=True)
-class Factor:
-    """A factorised band with its border and its single rows."""
+@compiled
+def _central(
+    x: FloatArray, w: FloatArray, z: FloatArray, v: FloatArray,
+    dx: FloatArray, dw: FloatArray, dz: FloatArray, dv: FloatArray,
+    ap: float, ad: float, target: float, low: float, high: float, rxz: FloatArray, rwv: FloatArray,
+) -> None:  # fmt: skip
+    """Gondzio's correction: bring products that a longer step would throw far off back towards the target."""
+    least, most = low * target, high * target
+    for j in range(len(x)):
+        for part in range(2):
+            if part == 0:
+                product = (x[j] + ap * dx[j]) * (z[j] + ad * dz[j])
+            else:
+                product = (w[j] + ap * dw[j]) * (v[j] + ad * dv[j])
+            wish = 0.0
+            if product < least:
+                wish = least - product
+            elif product > most:
+                wish = max(most - product, -most)
+            if part == 0:
+                rxz[j] = wish
+            else:
+                rwv[j] = wish
 
-    band: FloatArray
-    side: FloatArray
-    solved: FloatArray
-    small: FloatArray
-    border: int
-    pivot: FloatArray
-    tie: FloatArray
-    other: IntArray
 
-    def solve(self, right: FloatArray) -> FloatArray:
-        """Multipliers ``dy`` with ``A theta A' dy = right``."""
-        n, singles = len(self.band), len(self.pivot)
-        answer = right.copy()
-        _reduce(self.pivot, self.tie, self.other, answer)
-        inner = answer[singles : singles + n]
-        _band_solve_one(self.band, inner)
-        if self.small.shape[0]:
-            rest = np.zeros(self.small.shape[0])
-            rest[: self.border] = answer[singles + n :]
-            _gather(self.side, inner, rest)
-            part = np.asarray(np.linalg.solve(self.small, rest), dtype=float)
-            _spread(self.solved, part, inner)
-            answer[singles + n :] = part[: self.border]
-        _expand(self.pivot, self.tie, self.other, answer)
-        return answer
+@compiled
+def _reach(x: FloatArray, dx: FloatArray, cx: FloatArray, weights: FloatArray, out: FloatArray) -> None:
+    """Shorten ``out[i]``: the step along ``dx + weights[i] cx`` that keeps ``x`` positive."""
+    longest, first, last = out.max(), weights[0], weights[-1]
+    for j in range(len(x)):
+        if x[j] + longest * min(dx[j] + first * cx[j], dx[j] + last * cx[j]) < 0.0:
+            for i in range(len(weights)):
+                d = dx[j] + weights[i] * cx[j]
+                if x[j] + out[i] * d < 0.0:
+                    out[i] = -x[j] / d
+            longest = out.max()
 
 
 def solve(
@@ -485,29 +217,83 @@ class _Iteration:
         return kept
 
     def _move(self, rp: FloatArray, rd: FloatArray, mu: float) -> None:
-        """One predictor, one corrector."""
-        x, w, z, v = self.x, self.w, self.z, self.v
-        ru = self.u - x - w
-        theta, h = np.empty_like(x), np.empty_like(x)
-        _weights(x, w, z, v, theta)
-        factor = self.band.factor(theta)
-        dx, dw, dz, dv = (np.zeros_like(x) for _ in range(4))
-
-        def direction(target: float, refine: bool) -> tuple[FloatArray, float, float]:
-            _sides(x, w, z, v, rd, ru, target, dx, dw, dz, dv, h)
-            dy = factor.solve(self.band.times(-theta * h, rp.copy()))
-            dx[:] = theta * (self.band.priced(dy) - h)
-            if refine:  # the last digits decide near the end
-                more = factor.solve(self.band.times(dx, rp.copy()))
-                dy = dy + more
-                dx[:] += theta * self.band.priced(more)
-            return dy, *_finish(x, w, z, v, ru, dx, dw, dz, dv)
-
-        dy, ap, ad = direction(0.0, False)
-        ap, ad = min(1.0, ap), min(1.0, ad)
-        after = _moved(x, w, z, v, dx, dw, dz, dv, ap, ad) / (2 * len(x))
+        """One predictor, one corrector, and more correctors while each lengthens the step."""
+        at, n = (self.x, self.w, self.z, self.v), len(self.x)
+        theta = np.empty(n)
+        _weights(*at, theta)
+        self.factor, self.theta = self.band.factor(theta), theta
+        rxz, rwv = -self.x * self.z, -self.w * self.v
+        zero, ru = np.zeros(n), self.u - self.x - self.w
+        move = self._direction(rp, rd, ru, rxz, rwv)
+        reached = self._reached(move, move, np.zeros(1))
+        ap, ad = float(reached[0][0]), float(reached[1][0])
+        after = _moved(*at, *move.parts, ap, ad) / (2 * n)
         target = max((max(after, 0.0) / mu) ** 3, 1e-7) * mu
-        dy, ap, ad = direction(target, True)
+        none = np.zeros_like(rp)
+        _second(*move.parts, target, rxz, rwv)
+        move, ap, ad = self._joined(move, self._direction(none, zero, zero, rxz, rwv), ap * ad)
+        for _ in range(_CORRECTORS):
+            if min(ap, ad) > 0.95:
+                break
+            further = (min(1.0, ap + _FURTHER), min(1.0, ad + _FURTHER))
+            _central(*at, *move.parts, *further, target, _LEAST, _MOST, rxz, rwv)
+            more, p, d = self._joined(move, self._direction(none, zero, zero, rxz, rwv), ap * ad)
+            if p + d < ap + ad + 0.1 * _FURTHER:
+                break
+            move, ap, ad = more, p, d
         ap, ad = min(1.0, _STEP * ap), min(1.0, _STEP * ad)
-        self.x, self.w = x + ap * dx, w + ap * dw
-        self.y, self.z, self.v = self.y + ad * dy, z + ad * dz, v + ad * dv
+        self.x, self.w = self.x + ap * move.x, self.w + ap * move.w
+        self.y, self.z, self.v = self.y + ad * move.y, self.z + ad * move.z, self.v + ad * move.v
+
+    def _direction(
+        self, rp: FloatArray, rd: FloatArray, ru: FloatArray, rxz: FloatArray, rwv: FloatArray
+    ) -> _Direction:
+        """Newton's direction for given right sides."""
+        theta, h, dx = self.theta, np.empty(len(self.x)), np.empty(len(self.x))
+        _sides(self.x, self.w, self.v, rd, ru, rxz, rwv, h)
+        dy = self.factor.solve(self.band.times(-theta * h, rp.copy()))
+        dx = theta * (self.band.priced(dy) - h)
+        left = self.band.times(dx, rp.copy())
+        if float(np.abs(left).max()) > _REFINED * self.norm_b:  # the last digits decide near the end
+            more = self.factor.solve(left)
+            dy += more
+            dx += theta * self.band.priced(more)
+        dw, dz, dv = (np.empty_like(dx) for _ in range(3))
+        _rest(self.x, self.w, self.z, self.v, ru, rxz, rwv, dx, dw, dz, dv)
+        return _Direction(dx, dw, dz, dv, dy)
+
+    def _joined(self, move: _Direction, more: _Direction, least: float) -> tuple[_Direction, float, float]:
+        """A direction and a correction of it, with the weight (one for ``x``, one for ``y``) that reaches furthest."""
+        weights = np.linspace(max(0.0, min(least, 1.0)), 1.0, _WEIGHTS)
+        ap, ad = self._reached(move, more, weights)
+        i, k = int(ap.argmax()), int(ad.argmax())
+        p, d = float(weights[i]), float(weights[k])
+        made = _Direction(
+            move.x + p * more.x, move.w + p * more.w, move.z + d * more.z, move.v + d * more.v, move.y + d * more.y
+        )
+        return made, float(ap[i]), float(ad[k])
+
+    def _reached(self, move: _Direction, more: _Direction, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Longest steps, at most 1, for each weight of a correction."""
+        ap, ad = np.ones(len(weights)), np.ones(len(weights))
+        _reach(self.x, move.x, more.x, weights, ap)
+        _reach(self.w, move.w, more.w, weights, ap)
+        _reach(self.z, move.z, more.z, weights, ad)
+        _reach(self.v, move.v, more.v, weights, ad)
+        return ap, ad
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """A step of every variable."""
+
+    x: FloatArray
+    w: FloatArray
+    z: FloatArray
+    v: FloatArray
+    y: FloatArray
+
+    @property
+    def parts(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """All but the multipliers of rows."""
+        return self.x, self.w, self.z, self.v

@@ -72,18 +72,10 @@ class Operated:
         months = delay = 0.0
         problem = c.problem
         for p, period in enumerate(problem.periods):
-            beyond = max(0.0, float(self.fleet.served_mw[p]) - self.grid_only_mw(c, p))
+            beyond = max(0.0, float(self.fleet.served_mw[p]) - self.campus.grid_only_mw(p))
             months += beyond * (period.end - period.start) / problem.final_target_mw
             delay += beyond * stream(problem, period.start, period.end) * problem.case.load.delay_usd_per_mw_yr
         return months, delay / USD_PER_MUSD
-
-    def grid_only_mw(self, c: Coefficients, p: int) -> float:
-        """Load that the gate alone could serve in every hour of a period."""
-        firm, flexible, _ = self.campus.gate(p)
-        clock = self.campus.clock
-        gate = firm + flexible * clock.open_frac
-        loaded = clock.load_pu > 0
-        return float((gate[loaded] / clock.load_pu[loaded]).min())
 
     def _year(self, c: Coefficients, y: YearPlan) -> OperatingYear:
         period = c.problem.periods[y.period]
@@ -112,7 +104,7 @@ class Operated:
             flexible_mw=y.site.flexible_import_mw,
             export_mw=y.site.export_mw,
             served_mw=y.site.served_mw,
-            grid_only_mw=self.grid_only_mw(c, y.period),
+            grid_only_mw=self.campus.grid_only_mw(y.period),
             peak_import_mw=float(d.imported.max()),
             cost_musd=y.total_usd / USD_PER_MUSD,
             stack_musd={name: usd / USD_PER_MUSD for name, usd in y.stack_usd.items()},

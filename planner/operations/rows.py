@@ -12,16 +12,18 @@ from scipy.sparse import csr_array
 from planner.model.coefficients import Coefficients
 from planner.model.operations import held_parts
 from planner.operations.campus import Campus, Fleet
-from planner.operations.cuts import Learner
+from planner.operations.cuts import SHORTFALL_USD_PER_MWH, Learner
 from planner.operations.year import FloatArray
 from planner.solve import INFINITY, Compiled
-from planner.units import USD_PER_MUSD
+from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
 Rows = tuple[csr_array, FloatArray, FloatArray]
 #: Million USD a year by which a cut must be violated to be added, per unit of the largest year.
 _VIOLATED = 1e-5
+#: Unserved energy over that of the load that the search lets pass.
+_MISSING_FRAC = 1e-5
 #: Cuts of one period that are added at a time.
-_MOST_ROWS = 2
+_MOST_ROWS = 4
 
 
 @dataclass
@@ -56,6 +58,10 @@ class OperatingColumns:
             np.array([compiled.index(m.added_mw[name]) for name in operating.renewables], dtype=np.int64),
         )  # fmt: skip
 
+    def settled(self) -> NDArray[np.int64]:
+        """What a schedule depends on beside containers and served load."""
+        return np.concatenate([self.held.ravel(), self.cycled, self.added])
+
 
 class CutRows:
     """The cuts of one compiled problem: those it has, and those that a solution lacks.
@@ -75,6 +81,8 @@ class CutRows:
         self.known: set[tuple[int, int, bytes]] = set()
         #: What all years together may hide before a cut is added, in million USD.
         self.tolerance_musd = 0.0
+        #: Unserved energy over that of the load that is let pass: the last digits are mended in the plan alone.
+        self.missing_frac = _MISSING_FRAC
 
     def fleet(self, x: FloatArray) -> Fleet:
         """What a solution puts on the site."""
@@ -109,12 +117,12 @@ class CutRows:
         hidden = float(weight @ np.maximum(0.0, short[priced].max(axis=0)))
         if hidden <= self.tolerance_musd:
             short[priced] = 0.0
-        size = 1.0 + np.abs(bounds[priced]).max()
+        least = np.where(priced[:, None], _VIOLATED * (1.0 + np.abs(self.operating_musd(x)).max()), self._missing(x))
         keys: list[tuple[int, int]] = []
         for p in range(short.shape[1]):
             for k in np.argsort(-short[:, p])[:_MOST_ROWS]:
                 key = (int(k), p, ways[k, :, p].tobytes())
-                if short[k, p] > _VIOLATED * size and key not in self.known:
+                if short[k, p] > least[k, p] and key not in self.known:
                     self.known.add(key)
                     keys.append((int(k), p))
         if not keys:
@@ -135,7 +143,12 @@ class CutRows:
     def impossible(self, x: FloatArray) -> bool:
         """Whether it is known that a year of a solution has no schedule."""
         bounds, _, priced = self._bounds(self.fleet(x))
-        return bool((bounds[~priced] > _VIOLATED).any()) if (~priced).any() else False
+        return bool((bounds[~priced] > self._missing(x)).any()) if (~priced).any() else False
+
+    def _missing(self, x: FloatArray) -> FloatArray:
+        """Shortfall of each period that counts as accuracy, in the unit of cuts that say that no schedule exists."""
+        served = np.maximum(1.0, x[self.served])
+        return np.asarray(self.missing_frac * HOURS_PER_YEAR * served * SHORTFALL_USD_PER_MWH / USD_PER_MUSD)
 
     def _row(self, k: int, p: int, way: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64], float]:
         """Operating - served + store, generator and panel worths - held >= -gate."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.model.coefficients import Coefficients
+from planner.operations.band import compiled
 from planner.operations.campus import Campus, Fleet
-from planner.operations.interior import compiled
 from planner.operations.year import (
     Clock,
     Dispatch,
@@ -28,6 +28,11 @@ from planner.operations.year import (
 _ALIKE = 0.03
 #: Share of yearly budgets that the solver may not use, so that its accuracy costs nothing.
 _SPARE = 1e-5
+#: Hours of its own losses, and share of its energy, that a store plans to keep above its floor.
+_SPARE_H = 72.0
+_SPARE_ENERGY = 1e-4
+#: Unserved energy over that of the load which counts as rounding.
+MISSING_FRAC = 1e-7
 #: Flows below this share of the power are rounding.
 _ROUNDING = 1e-7
 
@@ -131,25 +136,29 @@ def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> 
     ]
     working = [lot.store for lot, on in zip(lots, runs, strict=True) if on]
     spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in generators]
-    guide = operate(clock, site, [_spared(s) for s in working], spared, tolerance=tolerance)
-    charge, discharge = np.zeros((len(lots), clock.steps)), np.zeros((len(lots), clock.steps))
-    charge[runs], discharge[runs] = guide.charge, guide.discharge
-    d = follow(clock, site, [lot.store for lot in lots], charge, discharge, guide, [g for _, g in generators])
+    guide = operate(clock, site, [_spared(s, clock.dt_h) for s in working], spared, tolerance=tolerance)
+    stored = np.array([lot.store.energy_mwh for lot in lots]).reshape(-1, 1) * np.ones((1, clock.steps))
+    stored[runs] = guide.stored
+    d = follow(clock, site, [lot.store for lot in lots], stored, guide, [g for _, g in generators])
     cost = yearly_cost_usd(clock, d, [g for _, g in generators])
     return YearPlan(p, tuple(lots), tuple(generators), site, d, cost, value_stack_usd(clock, d, generators))
 
 
-def _spared(s: Store) -> Store:
+def _spared(s: Store, dt_h: float) -> Store:
+    """A store that plans to keep a little more than it must: at full load it covers what others lose by themselves."""
+    lost = s.energy_mwh * (1.0 - s.keep_frac ** (_SPARE_H / dt_h) + _SPARE_ENERGY)
+    floor = s.floor_mwh + np.minimum(lost, 0.25 * (s.energy_mwh - s.floor_mwh))
     return Store(
-        s.name, s.power_mw, s.energy_mwh, s.floor_mwh, s.throughput_mwh * (1 - _SPARE), s.efficiency_frac, s.keep_frac
+        s.name, s.power_mw, s.energy_mwh, floor, s.throughput_mwh * (1 - _SPARE), s.efficiency_frac, s.keep_frac
     )
 
 
 def follow(
-    clock: Clock, site: Site, stores: list[Store], charge: FloatArray, discharge: FloatArray, guide: Dispatch,
-    generators: list[Generator],
-) -> Dispatch:  # fmt: skip
+    clock: Clock, site: Site, stores: list[Store], stored: FloatArray, guide: Dispatch, generators: list[Generator]
+) -> Dispatch:
     """Follow a guide so that every step holds exactly: no store charges and discharges at once, none leaves its range.
+
+    Every store makes for the energy ``stored`` that it should have at the end of each step, shape (stores, T).
 
     The gate and the renewables settle what is left, within the monthly peaks of the guide.
     """
@@ -170,12 +179,12 @@ def follow(
     shed = np.clip(guide.curtailed, 0.0, clock.curtailable_frac * load)
     shed[shed < _ROUNDING * max(site.served_mw, 1.0)] = 0.0
     available = site.renewable_mw[:, None] * clock.renewable_cf
-    c, d, soc = np.array(charge), np.array(discharge), np.zeros((count, steps))
+    c, d, soc = (np.zeros((count, steps)) for _ in range(3))
     flows = np.zeros((4, steps))
     _follow(
         load - generated.sum(axis=0) - shed, available.sum(axis=0), gate, peaks[clock.month], site.export_mw,
         clock.import_usd_per_mwh, clock.export_usd_per_mwh, clock.curtailable_frac * load - shed, clock.dt_h,
-        numbers, floor, c, d, soc, flows,
+        numbers, floor, np.ascontiguousarray(stored), c, d, soc, flows,
     )  # fmt: skip
     share = np.where(available.sum(axis=0) > 0, flows[2] / np.maximum(available.sum(axis=0), 1e-12), 0.0)
     unserved, more = flows[3], np.minimum(flows[3], np.maximum(0.0, clock.curtailable_frac * load - shed))
@@ -187,7 +196,7 @@ def follow(
 @compiled
 def _follow(  # noqa: PLR0912, PLR0915
     need: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float, price: FloatArray,
-    earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray,
+    earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray, aim: FloatArray,
     c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,
 ) -> None:  # fmt: skip
     """See ``follow``; flows: import, export, renewables used, missing."""
@@ -200,11 +209,10 @@ def _follow(  # noqa: PLR0912, PLR0915
         net = need[t]
         for j in range(count):
             power, energy, efficiency, keep = numbers[j, 0], numbers[j, 1], numbers[j, 2], numbers[j, 3]
-            change = efficiency * c[j, t] - d[j, t]
-            c[j, t] = d[j, t] = 0.0
+            kept = keep * level[j]
+            change = (aim[j, t] - kept) / dt
             if abs(change) < 1e-7 * power:
                 change = 0.0
-            kept = keep * level[j]
             low, high = (floor[j, t] - kept) / dt, (energy - kept) / dt
             change = min(max(change, low), high)
             if change > 0.0:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.operations.interior import compiled
+from planner.operations.band import compiled
 from planner.operations.year import Clock
 
 FloatArray = NDArray[np.float64]
@@ -27,10 +27,9 @@ FloatArray = NDArray[np.float64]
 _SWINGS = (0.02, 0.25, 0.6, 1.0)
 _WEARS = (0.0, 0.7, 1.3, 3.0)
 #: Ways of use that ``worths`` gives.
-WAYS = 2 + len(_SWINGS) * (len(_WEARS) + 1)
+WAYS = 3 + len(_SWINGS) * len(_WEARS)
 #: Tries for the value of wear that suits a yearly budget best.
 _WEAR_TRIES = 14
-_CORNERS = 8192
 
 
 @dataclass(frozen=True)
@@ -48,68 +47,56 @@ class Worth:
 
 
 @compiled
-def _corner(place: FloatArray, jump: FloatArray, count: int, at: float, size: float) -> int:
-    """Insert a corner into the sorted ones."""
-    if count >= len(place):
-        return count
-    i = count
-    while i > 0 and place[i - 1] > at:
-        place[i], jump[i] = place[i - 1], jump[i - 1]
-        i -= 1
-    place[i], jump[i] = at, size
-    return count + 1
-
-
-@compiled
-def stored_value(  # noqa: PLR0912
-    node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float
-) -> FloatArray:
+def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float, keep: float, dt: float) -> FloatArray:
     """The chain of values of a stored MWh for one MW and ``hours`` MWh, full at both ends."""
     n = len(node)
     low, high, value = np.empty(n), np.empty(n), np.empty(n)
-    place, jump = np.empty(_CORNERS), np.empty(_CORNERS)
-    count, first = 0, 0
+    # Corners of the slope stand sorted in [first, last); every step adds at most two.
+    place, jump = np.empty(2 * n + 2), np.empty(2 * n + 2)
+    first, last = 0, 0
     spread, shrink = 1.0, 1.0  # true place = place * spread, true jump = jump * shrink
     left = keep * hours  # slope far to the left: the store comes full into the first step
+    right = left  # and far to the right: ``left`` plus all jumps
     for t in range(n):
         sell, buy = node[t] - wear, node[t] / efficiency
         left -= dt
-        if sell <= buy:
-            count = _corner(place, jump, count, sell / spread, dt / shrink)
-            count = _corner(place, jump, count, buy / spread, efficiency * dt / shrink)
-        else:
-            cross = (sell + node[t]) / (1.0 + efficiency)
-            count = _corner(place, jump, count, cross / spread, (1.0 + efficiency) * dt / shrink)
+        right += efficiency * dt
+        for which in range(2):
+            if sell <= buy:
+                at = (sell if which == 0 else buy) / spread
+                size = (dt if which == 0 else efficiency * dt) / shrink
+            elif which == 0:
+                at = (sell + node[t]) / (1.0 + efficiency) / spread
+                size = (1.0 + efficiency) * dt / shrink
+            else:
+                break
+            i = last
+            while i > first and place[i - 1] > at:
+                place[i], jump[i] = place[i - 1], jump[i - 1]
+                i -= 1
+            place[i], jump[i] = at, size
+            last += 1
         # Clip the slope from the left at 0 ...
-        first = 0
         low[t] = -1e300
         if left < 0.0:
-            while first < count and left + jump[first] * shrink < 0.0:
+            while first < last - 1 and left + jump[first] * shrink < 0.0:
                 left += jump[first] * shrink
                 first += 1
-            if first < count:
-                low[t] = place[first] * spread
-                jump[first] = (left + jump[first] * shrink) / shrink
-            else:
-                low[t] = place[count - 1] * spread
+            low[t] = place[first] * spread
+            jump[first] = max(0.0, (left + jump[first] * shrink) / shrink)
             left = 0.0
         # ... and from the right at the energy.
-        total = left
-        for i in range(first, count):
-            total += jump[i] * shrink
-        last = count - 1
-        while last > first and total - jump[last] * shrink > hours:
-            total -= jump[last] * shrink
-            last -= 1
-        high[t] = place[last] * spread if total > hours else 1e300
-        if total > hours:
-            jump[last] = (jump[last] * shrink - (total - hours)) / shrink
-        count = last - first + 1
-        if first > 0:
-            for i in range(count):
-                place[i], jump[i] = place[first + i], jump[first + i]
-        end = place[count - 1] * spread if count > 0 else low[t]
+        high[t] = 1e300
+        if right > hours:
+            while last - 1 > first and right - jump[last - 1] * shrink > hours:
+                right -= jump[last - 1] * shrink
+                last -= 1
+            high[t] = place[last - 1] * spread
+            jump[last - 1] -= (right - hours) / shrink
+            right = hours
+        end = place[last - 1] * spread
         left *= keep
+        right *= keep
         spread /= keep
         shrink *= keep
     value[n - 1] = min(high[n - 1], end)  # and must leave the last step full
@@ -146,7 +133,7 @@ def worths(
     wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)
     never = float(node.max() - node.min()) + 1.0
     found = [full]
-    ways = [(share, dear) for share in _SWINGS for dear in (*(factor * wear for factor in _WEARS), never)]
+    ways = [*((share, factor * wear) for share in _SWINGS for factor in _WEARS), (1.0, never)]
     for share, dear in [*ways, use or (0.8, full.wear)]:
         chain = stored_value(node, dear, share * hours, efficiency, keep, clock.dt_h)
         found.append(worth(clock, node, chain, dear, efficiency, keep))

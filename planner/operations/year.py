@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from planner.operations import interior
+from planner.operations.band import Band
 from planner.units import HOURS_PER_YEAR
 
 FloatArray = NDArray[np.float64]
@@ -160,7 +161,7 @@ class _Shape:
 
 @dataclass
 class _Matrix:
-    band: interior.Band
+    band: Band
     at: dict[str, IntArray]
     row: dict[str, IntArray]
 
@@ -244,7 +245,7 @@ def _matrix(shape: _Shape) -> _Matrix:
         at[f"stored {j}"] = columns.block(len(t), (balance, None, -1.0), (balance[1:], t[:-1], keep))
         at[f"budget left {j}"] = columns.block(1, (budget[j : j + 1], None, 1.0))
     matrix = columns.matrix(last + stores + shape.generators)
-    band = interior.Band(matrix, singles, stores + shape.generators, wide, per_step)
+    band = Band(matrix, singles, stores + shape.generators, wide, per_step)
     return _Matrix(band, at, row)
 
 

@@ -14,6 +14,7 @@ from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import Learner
 from planner.operations.schedule import plan_year
+from planner.operations.settle import Settlement
 from planner.results import Plan
 from planner.verify import verify
 
@@ -58,6 +59,52 @@ def test_more_held_back_or_more_grid_moves_the_cost_one_way(late: tuple[planner.
         )
     )
     assert longer.cost_musd >= plan.bound_musd - 1e-6
+
+
+def test_a_plan_whose_years_are_not_known_yet_is_mended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when time runs out: the search believes that all 10 MW can be served, the schedules say what really can.
+
+    The load is 8.5 MW in the mean, the grid gives 8.
+    """
+    problem = planner.load_case("tiny", [*LATE, "site.energisation.grid={2028-01: 8}"])
+    monkeypatch.setattr(Settlement, "_operate", lambda self, x, enough_musd: 0.0)
+    monkeypatch.setattr(Learner, "prime", lambda self: None)
+    monkeypatch.setattr("planner.operations.cuts._POOLS", {})
+    blind = planner.plan(problem)
+    assert blind.verification is not None and blind.verification.passed, blind.verification
+    assert 8.0 < max(blind.served_mw.values()) < 9.45
+    monkeypatch.undo()
+    plan = planner.plan(problem)
+    assert blind.bound_musd <= plan.cost_musd + 1e-6
+    assert blind.cost_musd >= plan.bound_musd - 1e-6
+
+
+def test_a_grid_that_comes_two_years_late_is_bridged_in_part() -> None:
+    """Until 2030 the grid gives 9.3 of 10 MW: the plan says what storage energises before, and what that is worth."""
+    until = [
+        "timeline.horizon_years=4",
+        "timeline.periods=[{months: 24, count: 2}]",
+        "load.delay_usd_per_mw_yr=3000000",
+    ]
+    on_time = planner.plan(planner.load_case("tiny", [*LATE, *until, "site.energisation.grid={2028-01: 10}"]))
+    problem = planner.load_case("tiny", [*LATE, *until, "site.energisation.grid={2028-01: 9.3, 2030-01: 10}"])
+    plan = planner.plan(problem)
+    assert plan.verification is not None and plan.verification.passed, plan.verification
+    assert plan.operations is not None and on_time.operations is not None
+    assert on_time.operations.earlier_months == 0.0
+    assert plan.operations.earlier_months > 0.1
+    assert plan.operations.earlier_delay_musd > 0.0
+    bare = planner.plan(
+        planner.load_case("tiny", [*LATE[2:], *until, "site.energisation.grid={2028-01: 9.3, 2030-01: 10}"])
+    )
+    assert plan.cost_musd < bare.bound_musd
+    shipped = planner.load_case("hyperscaler-1gw-texas", scenario="texas-grid-late").case
+    usual = planner.load_case("hyperscaler-1gw-texas").case
+    steps = zip(usual.site.energisation.grid.items(), shipped.site.energisation.grid.items(), strict=True)
+    assert [(late - month, mw - most) for (month, most), (late, mw) in steps] == [(0, 0.0), (24, 0.0), (24, 0.0)]
+    assert shipped.operating is not None
 
 
 def test_off_changes_nothing() -> None:
@@ -126,7 +173,10 @@ def test_cuts_lie_below_every_schedule() -> None:
     learner.learn(0, fleet(), 1e-5)
     for _ in range(4):
         other = fleet()
-        bound = float(learner.bounds_musd(other)[0][:, 0].max())
+        bounds, _ = learner.bounds_musd(other)
+        priced = np.array([cut.price_counts for cut in learner.cuts()])
+        bound = float(bounds[priced, 0].max())
+        assert bounds[~priced, 0].max(initial=0.0) <= 1e-6  # nor do they call a year impossible that has a schedule
         year = plan_year(campus, 0, other)
         assert year.cost_usd["unserved_mwh"] < 1e-6
         assert bound <= year.total_usd / 1e6 + 1e-9

@@ -38,7 +38,7 @@ def test_what_is_scheduled_holds_exactly_and_costs_hardly_more(seed: int) -> Non
     clock = small_clock(seed, demand=97.0, seasons=2)
     site, stores, generators = small_site(seed, clock)
     guide = operate(clock, site, stores, generators, tolerance=1e-8)
-    d = follow(clock, site, stores, guide.charge, guide.discharge, guide, generators)
+    d = follow(clock, site, stores, guide.stored, guide, generators)
     size = site.served_mw
     assert np.minimum(d.charge, d.discharge).max() == 0.0
     kept = d.imported - d.exported + d.renewable.sum(0) + d.generated.sum(0) + d.curtailed + d.unserved
@@ -69,7 +69,7 @@ def test_without_negative_prices_the_schedule_costs_what_the_program_says() -> N
         clock = small_clock(seed, negative=False)
         site, stores, generators = small_site(seed, clock)
         guide = operate(clock, site, stores, generators, tolerance=1e-9)
-        d = follow(clock, site, stores, guide.charge, guide.discharge, guide, generators)
+        d = follow(clock, site, stores, guide.stored, guide, generators)
         assert total_usd(clock, d, generators) == pytest.approx(total_usd(clock, guide, generators), rel=2e-4)
 
 
