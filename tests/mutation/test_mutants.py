@@ -22,7 +22,7 @@ import planner.model.coefficients as coefficients
 import planner.model.reliability as reliability
 import planner.outages as outages
 import planner.policy as policy
-import planner.search as search
+import planner.search.parts as search
 import planner.supply as supply
 import planner.yard as yard
 from planner.model.coefficients import Coefficients
