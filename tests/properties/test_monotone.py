@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -170,7 +170,8 @@ def renamed(problem: Problem) -> Problem:
     zones = tuple(
         z.model_copy(update={"zone": f"{9 - i}-yard"}) for i, z in enumerate(reversed(problem.case.site.zones))
     )
-    rows = {k: tuple(reversed(v)) for k, v in vars(problem.tables).items() if k not in ("fire_rules",)}
+    names_of = [f.name for f in fields(problem.tables) if f.name != "fire_rules"]
+    rows = {k: tuple(reversed(getattr(problem.tables, k))) for k in names_of}
     return of_case(tables(replace(problem, offers=turned), **rows), "site.zones", zones)
 
 

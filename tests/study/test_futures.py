@@ -172,7 +172,9 @@ def test_lithium_rises_after_the_price_was_dated() -> None:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", shipped_scenarios())
 def test_shipped_scenario_fits_every_buyer_and_changes_the_question(case: str, name: str) -> None:
-    assert load_case(case, scenario=name).input_sha256 != loaded(case).input_sha256
+    same = load_case(case, scenario=name).input_sha256 == loaded(case).input_sha256
+    # A public owner has no credit that could end.
+    assert same == ((case, name) == ("defence-50mw", "credits-end"))
 
 
 def test_overlays_add_to_each_other() -> None:
