@@ -175,14 +175,16 @@ def test_restarted_scheduler_loses_no_case(quiet_run: tuple[Path, Path], tmp_pat
         wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 6)
         crew[0].send_signal(signal.SIGKILL)
         assert "scheduler was lost" in finish(client)
-    assert rows(tmp_path / "out")["cases"].shape[0] < 30
+    kept = rows(tmp_path / "out")["cases"].shape[0]
+    assert kept < 30
     with cluster(log, int(address.rsplit(":", 1)[1])) as (again, _):
         assert again == address
         solved, reused, failed, ending = finish(
             start("tests.study.run_quick", str(study), str(tmp_path / "out"), "1", address)
         ).split()
     assert (int(solved) + int(reused), failed, ending) == (30, "0", "whole")
-    assert int(reused) >= 4
+    # What a worker had begun may not have reached the client; what had is never solved again.
+    assert int(reused) >= max(1, kept)
     same(whole, tmp_path / "out")
 
 
