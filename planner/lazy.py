@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyomo.environ as pyo
@@ -17,7 +18,7 @@ from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
 from planner.operations.rows import CutRows, OperatingColumns
 from planner.problem import FloatArray
 from planner.separate import Reserve, Separator
-from planner.solve import Compiled
+from planner.solve import Attempt, Compiled, Run
 
 #: Rows violated by less than this share of the requirement count as satisfied.
 ROW_TOLERANCE = 2e-8
@@ -119,6 +120,23 @@ def keep_tight(compiled: Compiled, x: FloatArray) -> NDArray[np.bool_]:
     kept = ~outage | (slack <= _TIGHT)
     compiled.keep_rows(kept)
     return np.asarray(kept[outage])
+
+
+class AddsRows(Protocol):
+    """What knows the outage rows that a solution lacks: of one problem, or of several joined."""
+
+    def add_violated(self, x: FloatArray) -> Rows | None:
+        """Append the violated outage rows of ``x`` to the problem and return them; None if there are none."""
+
+
+def solved_with_every_row(run: Run, outages: AddsRows, gap_frac: float) -> Attempt:
+    """Solve what is loaded, and again with the outage rows that its solution violates, until none is left."""
+    while True:
+        attempt = run.solve(gap_frac)
+        added = None if attempt.x is None else outages.add_violated(attempt.x)
+        if added is None:
+            return attempt
+        run.add_rows(*added)
 
 
 class OutageRows:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
-from planner.lazy import Prepared, without_site
+from planner.lazy import Prepared, solved_with_every_row, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, row_name, seed_rows
 from planner.outages import Requirement
@@ -356,15 +356,7 @@ class Workbench:
 
     def _lazily(self, change: Change, integer: NDArray[np.bool_], site_in: bool, stop: Stop) -> Attempt:
         """Solve and add violated outage rows until none is left."""
-        run = self._run(change, integer, site_in, stop)
-        while True:
-            attempt = run.solve(0.0)
-            if attempt.x is None:
-                return attempt
-            added = self.outages.add_violated(attempt.x)
-            if added is None:
-                return attempt
-            run.add_rows(*added)
+        return solved_with_every_row(self._run(change, integer, site_in, stop), self.outages, 0.0)
 
     def _attain(self, change: Change, x: FloatArray | None, stop: Stop, abs_gap: float = 0.0) -> Attempt:
         """Best plan, with every row, for the yes-or-no decisions of ``x``; in whole containers when asked."""

@@ -119,7 +119,8 @@ class JoinedOutages:
         added: list[Rows] = []
         found = list(found)
         for i, part in enumerate(self.parts):
-            keys = [key for j, key in found if j == i and key not in set(part.rows)]
+            known = set(part.rows)
+            keys = [key for j, key in found if j == i and key not in known]
             if keys:
                 added.append(part.add(keys))
                 self.rows += [(i, key) for key in keys]

@@ -57,7 +57,7 @@ def _both_ways(desk: Desk, o: int, branch: bool) -> tuple[Bracket, Bracket, bool
     assert best.x is not None
     used = desk.bench.uses(best.x, o)
     if used:
-        return best, desk.turn(alone, False, branch, _without_offer(desk, o, best.x)), used
+        return best, desk.turn(alone, False, branch, without_offers(desk, alone, best.x)), used
     return desk.turn(alone, True, branch, with_offer(desk, o, best.x)), best, used
 
 
@@ -70,10 +70,10 @@ def look_closer(desk: Desk, answer: OfferAnswer) -> OfferAnswer:
     return answer.model_copy(update={"thresholds": (*answer.thresholds, *found), "thorough": True})
 
 
-def _without_offer(desk: Desk, o: int, x: np.ndarray) -> np.ndarray:
-    """Return the decisions of a plan without an offer: a start, not yet a plan."""
+def without_offers(desk: Desk, offers: frozenset[int], x: np.ndarray) -> np.ndarray:
+    """Return the decisions of a plan without some offers: a start, not yet a plan."""
     start = x.copy()
-    start[[j for j in desk.bench.columns.tiers[o] if j >= 0]] = 0.0
+    start[[j for o in offers for j in desk.bench.columns.tiers.get(o, []) if j >= 0]] = 0.0
     return start
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from planner.answers import Range
 from planner.explain.desk import Desk
-from planner.explain.offers import with_offer
+from planner.explain.offers import with_offer, without_offers
 from planner.problem import FloatArray
 from planner.solve import INFINITY
 from planner.workbench import Bracket, Change
@@ -120,9 +120,7 @@ def _without(desk: Desk, offers: frozenset[int], branch: bool) -> Bracket:
     assert best.x is not None
     if not any(bench.uses(best.x, o) for o in offers):
         return best
-    start = best.x.copy()
-    start[[j for o in offers for j in bench.columns.tiers.get(o, []) if j >= 0]] = 0.0
-    return desk.turn(offers, False, branch, start)
+    return desk.turn(offers, False, branch, without_offers(desk, offers, best.x))
 
 
 def _extreme(desk: Desk, near: Change, row: FloatArray, total: float, start: FloatArray, branch: bool) -> Bracket:

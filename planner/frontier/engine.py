@@ -249,8 +249,7 @@ class Engine:
         def start(x_max: float, c_max: float) -> FloatArray | None:
             return self.archive.start(x_max, c_max, now.upper)
 
-        grain = self.tolerance * GRAIN_SHARE
-        yield from hull_tasks(now, self.tolerance, self._level, start, grain, busy)
+        yield from hull_tasks(now, self.tolerance, self._level, start, busy)
         known = tuple(busy.values())
         yield from (task for task in open_tasks(now, self.tolerance, self._level, start, known) if task.key not in busy)
 

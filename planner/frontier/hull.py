@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from planner.frontier.curve import NOTHING, hidden_area, slice_curve
-from planner.frontier.pieces import Standing
+from planner.frontier.pieces import GRAIN_SHARE, Standing
 from planner.frontier.tasks import ROOM, Key, Task
 from planner.problem import FloatArray
 
@@ -47,7 +47,6 @@ def hull_tasks(
     tolerance: float,
     level_of: Callable[[Key], int],
     start_of: Callable[[float, float], FloatArray | None],
-    grain: float,
     busy: Collection[Key],
 ) -> Iterator[Task]:
     """Solves along the hull; first the edge that hides most.
@@ -65,8 +64,6 @@ def hull_tasks(
         How often an edge was tried.
     start_of
         A solution with at most this exposure and cost, if one is known.
-    grain
-        For the slices that are met.
     busy
         What is under way.
     """
@@ -82,14 +79,11 @@ def hull_tasks(
     edges = slice_curve(points, 0, lo, hi)
     areas = hidden_area(edges, now.lower, now.top)
     hidden = dict(zip([p.tag[1] for p in edges.pieces], areas, strict=True))
-    angles = [0.0, *(float(np.arctan2(c0 - c1, e1 - e0)) for (e0, c0), (e1, c1) in pairwise(points)), np.pi / 2]
     # Angles fall along the front: the secure end is steep.
-    angles[0], angles[-1] = np.pi / 2, 0.0
+    angles = [np.pi / 2, *(float(np.arctan2(c0 - c1, e1 - e0)) for (e0, c0), (e1, c1) in pairwise(points)), 0.0]
     least = max(_WORTH, tolerance) * now.rectangle
     worth = sorted((k for k in range(len(points) - 1) if hidden.get(k, 0.0) > least), key=lambda k: -hidden[k])
-    found: list[tuple[float, tuple[float, float], tuple[float, float]]] = []
-    for k in worth:
-        found.append((angles[k + 1], points[k], points[k + 1]))
+    found = [(angles[k + 1], points[k], points[k + 1]) for k in worth]
     for k in worth:
         if _key(angles[k + 1]) in busy:
             found.append(((angles[k] + angles[k + 1]) / 2, points[k], points[k]))
@@ -101,7 +95,8 @@ def hull_tasks(
         weight = (float(np.sin(angle)), float(np.cos(angle)))
         yield Task(
             key, weight, value=weight[0] * left[0] + weight[1] * left[1], gap=tolerance / 2,
-            start=start_of(left[0] + ROOM, left[1] + ROOM), upper=now.upper, grain=grain, span=(left[0], right[0]),
+            start=start_of(left[0] + ROOM, left[1] + ROOM), upper=now.upper, grain=tolerance * GRAIN_SHARE,
+            span=(left[0], right[0]),
         )  # fmt: skip
 
 

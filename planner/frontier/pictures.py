@@ -55,7 +55,9 @@ def front_series(traced: Traced) -> list[Series]:
     if f.knee is not None:
         knee = f.points[f.knee]
         series.append(Series(f"{name}: knee", "knee", [knee.exposure_frac], [knee.cost_musd], [], ["knee"]))
-    different = {j.words: j for j in sorted(f.jumps, key=lambda j: j.cost_below_musd - j.cost_at_musd)}
+    different = {
+        j.words: j for j in sorted(f.jumps, key=lambda j: j.cost_below_musd - j.cost_at_musd)
+    }  # tallest of each
     tall = sorted(different.values(), key=lambda j: j.cost_at_musd - j.cost_below_musd)[:4]
     tall.sort(key=lambda j: j.exposure_frac)
     series.append(

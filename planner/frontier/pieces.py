@@ -117,7 +117,7 @@ def _apart(task: Task, busy: Collection[Task]) -> float:
     if wide <= 0.0:
         return 1.0
     shared = (min(task.span[1], b.span[1]) - max(task.span[0], b.span[0]) for b in busy)
-    return 1.0 - max(0.0, *shared, 0.0) / wide
+    return 1.0 - max(0.0, max(shared, default=0.0)) / wide
 
 
 def _task(now: Standing, i: int, tolerance: float, level_of: Callable[[Key], int]) -> Task | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyomo.environ as pyo
 from numpy.typing import NDArray
 
-from planner.lazy import Prepared, without_site
+from planner.lazy import Prepared, solved_with_every_row, without_site
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
@@ -270,15 +270,8 @@ class Parts:
         """
         whole = np.zeros_like(self.compiled.integer) if coarse is None else coarse
         with self._fixed(self.purchase_binary(), x):
-            run = self._new_run(whole)
-            while True:
-                attempt = run.solve(self.gap_frac * 0.1)
-                if attempt.x is None:
-                    return None
-                added = self.outages.add_violated(attempt.x)
-                if added is None:
-                    return attempt
-                run.add_rows(*added)
+            attempt = solved_with_every_row(self._new_run(whole), self.outages, self.gap_frac * 0.1)
+        return attempt if attempt.x is not None else None
 
     def _whole(
         self,

@@ -89,7 +89,7 @@ class Search(Parts):
 
     def _steps(self) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
-        self.best: Attempt | None = None
+        self.best = None
         self.settled: Attempt | None = None
         self.bound = -np.inf
         self._round_musd = 0.0

@@ -145,7 +145,9 @@ def browser() -> Iterator[Any]:
 class Watched:
     """A page of a result folder, with everything that it said and asked for."""
 
-    def __init__(self, browser: Any, folder: Path, **options: Any) -> None:
+    def __init__(
+        self, browser: Any, folder: Path, ready: str = "#site-legend .chip, #zones svg", **options: Any
+    ) -> None:
         self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         self.page = self.context.new_page()
         self.said: list[str] = []
@@ -156,7 +158,20 @@ class Watched:
         self.page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         self.url = (folder / "report.html").as_uri()
         self.page.goto(self.url)
-        self.page.wait_for_selector("#site-legend .chip, #zones svg", state="attached")
+        self.page.wait_for_selector(ready, state="attached")
+
+    def accessible(self, rest: dict[str, Any] | None = None) -> None:
+        """Nothing runs out sideways, and axe finds no serious fault; ``rest`` says what it leaves out."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        found = Axe().run(self.page, context=rest).response["violations"]
+        serious = [
+            (v["id"], [n["html"][:120] for n in v["nodes"]][:3])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
 
     def quiet(self) -> None:
         """Nothing was said, and nothing but the file itself was asked for."""

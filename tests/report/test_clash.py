@@ -31,15 +31,9 @@ def clash_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
-def test_page_says_what_clashes_and_the_ways_out(clash_folder: Path, browser: Any, scheme: str, width: int) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page, said, asked = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("request", lambda request: asked.append(request.url))
-    url = (clash_folder / "report.html").as_uri()
-    page.goto(url)
+def test_page_says_what_clashes_and_the_ways_out(clash_folder: Path, watch: Any, scheme: str, width: int) -> None:
+    seen = watch(clash_folder, ready="main", viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = seen.page
     found = diagnose(planner.load_case("tiny", OVERRIDES))
     told = page.locator("body").inner_text()
     assert found.sets
@@ -52,12 +46,8 @@ def test_page_says_what_clashes_and_the_ways_out(clash_folder: Path, browser: An
     best = found.ways_out[0].cost_upper_musd
     assert best is not None
     assert f"{best:,.1f}" in told
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    faults = Axe().run(page).response["violations"]
-    assert [v["id"] for v in faults if v["impact"] in ("serious", "critical")] == []
-    context.close()
-    assert said == []
-    assert asked == [url]
+    seen.accessible()
+    seen.quiet()
 
 
 def test_the_message_names_the_page(clash_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,16 +33,10 @@ def hedge_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
-def test_page_shows_choices_and_chain(hedge_folder: Path, browser: Any, scheme: str, width: int) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
+def test_page_shows_choices_and_chain(hedge_folder: Path, watch: Any, scheme: str, width: int) -> None:
     answer = read_answer(hedge_folder)
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page, said, asked = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("request", lambda request: asked.append(request.url))
-    url = (hedge_folder / "report.html").as_uri()
-    page.goto(url)
+    seen = watch(hedge_folder, ready="main", viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = seen.page
     assert page.locator("#choices-table tbody tr").count() == len(answer.choices)
     worlds = [o.future for o in answer.outcomes if o.choice == answer.best]
     assert page.locator("#matrix tbody tr").count() == len(worlds)
@@ -50,12 +44,8 @@ def test_page_shows_choices_and_chain(hedge_folder: Path, browser: Any, scheme: 
     assert page.locator("svg.chain").count() == len(worlds)
     assert page.locator("#signed tbody tr").count() == sum(s.choice == answer.best and s.now for s in answer.signed)
     assert f"{answer.aim_musd:,.2f}" in page.locator("[data-field=answer]").inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    faults = Axe().run(page).response["violations"]
-    assert [v["id"] for v in faults if v["impact"] in ("serious", "critical")] == []
-    context.close()
-    assert said == []
-    assert asked == [url]
+    seen.accessible()
+    seen.quiet()
 
 
 def test_chain_holds_what_is_delivered(hedge_folder: Path) -> None:
