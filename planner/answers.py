@@ -72,6 +72,7 @@ class Threshold(Record):
 
     On the ``enters`` side the offer is in the cheapest plan, on the ``stays_out`` side it is not, both proved;
     between the two it is a tie within the gaps. None: no value of the figure that was tried has that effect.
+    ``period`` is the delivery that a price or a duty is stated for; those of all years move by the same share.
     """
 
     figure: Literal["price", "duty", "lead_time", "allocation"]
@@ -82,6 +83,7 @@ class Threshold(Record):
     change_enters_frac: float | None
     change_stays_out_frac: float | None
     text: str
+    period: str = ""
 
 
 class OfferAnswer(Record):

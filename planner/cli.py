@@ -16,6 +16,7 @@ from typing import Annotated, TextIO
 import typer
 
 from planner.endings import BAD_INPUT, INFEASIBLE, OK, STOPPED, STOPPED_WITH_PLAN, defect, pipe_closed, reply
+from planner.faults import Fault
 from planner.terminal import console_on, plain, prepare_streams, say
 
 app = typer.Typer(
@@ -287,19 +288,21 @@ def report(
 
     def write(out: TextIO) -> int:
         from planner.disruption.page import ANSWER, read_answer, write_page
-        from planner.report import write_report
+        from planner.report import left_aside_words, write_report
 
+        aside: list[Fault] = []
         try:
             if (folder / ANSWER).is_file():
                 written: tuple[Path, ...] = (write_page(read_answer(folder), folder),)
             else:
-                written = write_report(folder, study_)
+                written = write_report(folder, study_, left_aside=aside)
         except OSError as error:
             say(f"The report could not be written to {folder}: {error.strerror or error}.")
             return BAD_INPUT
+        say(left_aside_words(aside))
         if not quiet:
             say(f"Written: {', '.join(str(path) for path in written)}.")
-        return OK
+        return BAD_INPUT if aside else OK
 
     raise typer.Exit(_run(write, False))
 

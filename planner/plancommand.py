@@ -14,6 +14,7 @@ from planner.terminal import LiveLine, console_on, plain, say
 
 if TYPE_CHECKING:
     from planner.checks import Checks
+    from planner.faults import Fault
     from planner.infeasible import Diagnosis
     from planner.problem import Problem
     from planner.results import Plan
@@ -148,16 +149,17 @@ class PlanWish:
 
     def _deliver(self, found: Plan, problem: Problem, folder: Path, out: TextIO) -> int:
         """Write the files, show the plan, and turn its status into an exit code."""
-        from planner.report import write_report
+        from planner.report import left_aside_words, write_report
         from planner.summary import print_summary
         from planner.writing import json_text, write_plan
 
         found = found.model_copy(update={"provenance": found.provenance | {"command": self._command()}})
         code = _CODES.get(found.status, STOPPED_WITH_PLAN)
+        aside: list[Fault] = []
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a plan found is a plan kept
         try:
             write_plan(found, problem, folder)
-            write_report(folder)
+            write_report(folder, left_aside=aside)
             kept = f"Written to {folder}: plan.json, report.html, report.xlsx, and tables as CSV and Parquet."
         except OSError as error:
             kept, code = f"The plan could not be written to {folder}: {error.strerror or error}.", DEFECT
@@ -176,6 +178,7 @@ class PlanWish:
         if found.status == "unverified" and found.verification is not None:
             say("The plan failed verification and is marked so:")
             say("\n".join(found.verification.errors[:20]) or "a residual exceeds its tolerance")
+        say(left_aside_words(aside))
         if code or not self.quiet:
             say(kept)
         return code

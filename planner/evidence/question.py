@@ -15,6 +15,13 @@ _LOSSES = {
     "software": "everything with prohibited control software",
     "fire_group": "the largest fire group",
 }
+#: What the buyer does with the credit.
+_CREDITS = {
+    "own": "used against the buyer's own tax",
+    "transfer": "sold to another taxpayer",
+    "elective_pay": "paid out by the Treasury (elective pay)",
+    "none": "none",
+}
 #: Rule profiles of ``fire_rules.csv``.
 _CODES = {
     "common": "what all codes and insurers share",
@@ -84,7 +91,7 @@ def facts(problem: Problem) -> tuple[Fact, ...]:
         f"{name.replace('_', ' ')} at most {limit.max_frac:g}{' in every period' if limit.per_period else ''}"
         for name, limit in case.exposure_limits.items()
     ]
-    ramp = ", ".join(f"{mw:g} MW from {month_text(m)}" for m, mw in sorted(case.load.target_mw.items()))
+    ramp = ", ".join(f"{mw:,g} MW from {month_text(m)}" for m, mw in sorted(case.load.target_mw.items()))
     service = ", then ".join(f"{s.share_frac:.0%} of the load to hour {s.until_h:g}" for s in rules.service)
     found = [
         ("Buyer", f"{case.buyer}, {case.site.region}"),
@@ -95,7 +102,7 @@ def facts(problem: Problem) -> tuple[Fact, ...]:
         ("On-site PV", f"{case.pv.mw:g} MW" if case.pv.mw > 0 else "none"),
         ("Exposure limits", "; ".join(limits) if limits else "none"),
         ("Domestic floor", f"{case.policy.domestic_floor_frac:.0%}" if case.policy.domestic_floor_frac > 0 else "none"),
-        ("Tax credit", case.policy.monetisation.replace("_", " ")),
+        ("Tax credit", _CREDITS[case.policy.monetisation]),
         ("Disputed entities", "allowed" if case.policy.disputed == "allow" else "refused"),
         (
             "Fire rules",

@@ -85,7 +85,7 @@ def _disputed(c: Coefficients, awards: tuple[Award, ...]) -> list[Turn]:
         return []
     stake = sum(a.cost_musd for a in awards if doubtful[a.offer])
     text = f"Sources differ on the entity status of {'; '.join(parts[:4])}. The case allows disputed suppliers;"
-    text += " with policy.disputed set to refuse they count as prohibited."
+    text += " under a stricter reading, which refuses them, they count as prohibited."
     return [Turn(topic="Disputed suppliers", at_stake_musd=stake, text=text)]
 
 

@@ -213,6 +213,7 @@ def _told(desk: Desk, o: int, figure: Figure, x: FloatArray | None, root: Root) 
         change_enters_frac=-root.enters if np.isfinite(root.enters) else None,
         change_stays_out_frac=-root.stays_out if np.isfinite(root.stays_out) else None,
         text=_sentence(figure, unit, now, enters, stays, root, period.label),
+        period=period.label,
     )
 
 

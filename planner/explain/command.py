@@ -13,7 +13,7 @@ from planner.explain.orders import Counts
 from planner.explain.show import print_explanation
 from planner.faults import Fault, InputError, known_name, limit_faults, shown
 from planner.problem import Problem
-from planner.report import write_report
+from planner.report import left_aside_words, write_report
 from planner.rulebook import rules_of
 from planner.solve import Stop
 from planner.terminal import LiveLine, console_on, say
@@ -75,11 +75,13 @@ def carry_out(request: Request, out: TextIO) -> bool:
 
 def _report(request: Request) -> None:
     """Draw page and workbook anew with the answers; a folder that cannot be drawn does not cost the answers."""
+    aside: list[Fault] = []
     try:
-        written = write_report(request.folder)
+        written = write_report(request.folder, left_aside=aside)
     except InputError as error:
         say(f"report.html and report.xlsx were not written again:\n{error}")
         return
+    say(left_aside_words(aside))
     if not request.quiet:
         say(f"Written: {', '.join(str(path) for path in written)}.")
 

@@ -17,7 +17,7 @@ from planner.frontier.portfolio import DEFAULT_THETAS, Traced, trace_frontier
 from planner.frontier.tables import print_comparison, print_frontier
 from planner.inputs import load_case
 from planner.problem import Problem
-from planner.report import write_report
+from planner.report import left_aside_words, write_report
 from planner.terminal import LiveLine, console_on, say
 from planner.writing import json_text, make_folder, out_fault
 
@@ -80,12 +80,16 @@ class FrontierWish:
 
     def _deliver(self, traced: Traced, place: Path, out: TextIO) -> int:
         code = {"gap_limit": OK, "unverified": DEFECT}.get(traced.frontier.status, STOPPED_WITH_PLAN)
+        aside: list[Fault] = []
         try:
             write_frontier(traced, place)
-            write_report(place)
+            write_report(place, left_aside=aside)
         except OSError as error:
             say(f"The front could not be written to {place}: {error.strerror or error}.")
             code = DEFECT
+        except InputError as error:
+            say(f"The front is written, its report is not:\n{error}")
+        say(left_aside_words(aside))
         if self.as_json:
             out.write(json_text(traced.frontier))
         elif not self.quiet:

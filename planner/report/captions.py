@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 from planner.dossier import Dossier
 from planner.report.pack import Pack
-from planner.report.wording import CONTINGENCY, COST, MEASURE, PUBLIC, chemistry, number, percent, period, words
+from planner.report.wording import (
+    CONFIDENCE_WORDS,
+    CONTINGENCY,
+    COST,
+    CREDIT,
+    MEASURE,
+    PUBLIC,
+    capital,
+    chemistry,
+    number,
+    percent,
+    period,
+    words,
+)
 from planner.results import Plan
+
+#: Names of factories in the tables: maker, place.
+_FACTORY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 
 def captions(pack: Pack) -> dict[str, str]:
@@ -15,6 +33,7 @@ def captions(pack: Pack) -> dict[str, str]:
     assert dossier is not None  # read_pack refuses plans without
     return {
         "answer": _answer(plan, dossier),
+        "confidence": _confidence(plan),
         "timeline": "Each bar runs from the month in which an order must be signed to the month in which it serves;"
         " its pale part is manufacture and shipping, its full part installation.",
         "load": _load(plan),
@@ -48,7 +67,24 @@ def _answer(plan: Plan, dossier: Dossier) -> str:
         load = f" The full load of {number(head.full_load_mw)} MW is energised from {head.full_load_month}."
     else:
         load = f" The full load of {number(head.full_load_mw)} MW is not reached before the horizon."
+    at_full = _standing_at_full_load(dossier)
+    if 0.0 < at_full < 0.995 * head.storage_energy_mwh:
+        load += f" By then {number(at_full)} MWh of storage stand; the rest comes later, for what fades or retires."
     return f"{buy}{first}{load} It costs {number(plan.cost_musd, 1)} million USD at present value, net of credits."
+
+
+def _standing_at_full_load(dossier: Dossier) -> float:
+    """Usable AC MWh of storage that stand in the first period of full load; 0 without one."""
+    full = [p.period for p in dossier.periods if p.start_month == dossier.headline.full_load_month]
+    return sum(f.energy_mwh for f in dossier.fleet if f.kind == "storage" and f.period in full)
+
+
+def _confidence(plan: Plan) -> str:
+    """How many data rows rest on what, the weakest first."""
+    counts = plan.provenance.get("rows_by_confidence")
+    there = {k: v for k, v in counts.items() if v} if isinstance(counts, dict) else {}
+    parts = [f"{number(there[k])} {word}" for k, word in CONFIDENCE_WORDS.items() if k in there]
+    return f"of {number(sum(there.values()))} data rows {', '.join(parts)}" if parts else ""
 
 
 def _load(plan: Plan) -> str:
@@ -73,9 +109,13 @@ def _cost(plan: Plan) -> str:
 
 
 def lost_words(plan: Plan, lost: str) -> str:
-    """What is lost, in words: an offer by its product, a chemistry by its name."""
+    """What is lost, in words: an offer by its product, a chemistry by its name, a factory by maker and place."""
     assert plan.dossier is not None  # read_pack refuses plans without
-    names = {a.offer: a.name for a in plan.dossier.awards}
+    awards = plan.dossier.awards
+    names = {a.offer: a.name for a in awards}
+    if lost not in names and _FACTORY.fullmatch(lost):
+        makers = {word.lower(): word for a in awards for word in a.supplier.split()}
+        return " ".join(makers.get(part, capital(part)) for part in lost.split("-"))
     return names.get(lost, chemistry(lost))
 
 
@@ -133,11 +173,11 @@ def _content(dossier: Dossier) -> str:
     parts = []
     for phase in dossier.phases:
         if phase.domestic_frac is None:
-            parts.append(f"{phase.phase}: nothing delivered")
+            parts.append(f"phase {phase.phase}: nothing delivered")
         else:
-            parts.append(f"{phase.phase}: {phase.state.replace('none', 'no credit')}")
+            parts.append(f"phase {phase.phase}: {words(phase.state, CREDIT)}")
     text = "Content of each construction phase (bars) against its thresholds (black marks); both are weighted by"
-    return text + f" nameplate energy. {'; '.join(parts)}."
+    return text + f" nameplate energy. {capital('; '.join(parts))}."
 
 
 def _tariffs(dossier: Dossier) -> str:
@@ -174,11 +214,14 @@ def _front(pack: Pack) -> str:
     front = pack.front
     cheap, safe = front.points[0], front.points[-1]
     text = f"Least cost at each exposure to China, which counts {words(front.measure, MEASURE)}, per unit of the energy"
-    text += " that must be there at full load:"
-    text += f" {number(cheap.cost_musd, 1)} million USD at {number(cheap.exposure_frac, 2)}"
+    text += " that must be there at full load"
+    if front.measure == "cell":
+        text += f" ({number(cheap.exposure_frac, 2)}: {number(100 * cheap.exposure_frac)} MWh for each 100 MWh needed)"
+    text += f": {number(cheap.cost_musd, 1)} million USD at {number(cheap.exposure_frac, 2)}"
     if len(front.points) == 1:
         return f"{text}, and no plan has less."
     text += f", {number(safe.cost_musd, 1)} at {number(safe.exposure_frac, 2)}."
     if front.uncovered_whole_frac is not None:
-        text += f" {percent(front.uncovered_whole_frac)} of the rectangle between the two ends is not certified."
+        text += " A better plan could hide in at most"
+        text += f" {percent(front.uncovered_whole_frac)} of the area between these two ends."
     return text

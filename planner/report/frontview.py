@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -100,6 +101,7 @@ class FrontView:
 
 def front_view(front: Front, plans: Sequence[Plan | None]) -> FrontView:
     """Read a front whose points run from cheap to secure, with the plan of each."""
+    front = _with_names(front, plans)
     points = front.points
     half = _first_below(front, points[0].exposure_frac / 2)
     knee = next((i for i, p in enumerate(points) if p.role == "knee"), None)
@@ -118,6 +120,26 @@ def front_view(front: Front, plans: Sequence[Plan | None]) -> FrontView:
         named=ordered, sentences=said, jumps=jumps, weights=_weights(front), stretches=stretches,
         next_jump=tuple(_next(jumps, p.exposure_frac) for p in points),
     )  # fmt: skip
+
+
+def _with_names(front: Front, plans: Sequence[Plan | None]) -> Front:
+    """The front with offers called by supplier and product wherever its words name them."""
+    names = {a.offer: a.name for p in plans if p is not None and p.dossier is not None for a in p.dossier.awards}
+    if not names:
+        return front
+    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
+    known = re.compile(rf"(?<![\w-])({'|'.join(longest_first)})(?![\w-])")
+
+    def said(text: str) -> str:
+        return known.sub(lambda found: names[found[1]], text)
+
+    return front.model_copy(
+        update={
+            "jumps": tuple(j.model_copy(update={"words": said(j.words)}) for j in front.jumps),
+            "knee_words": said(front.knee_words),
+            "least_exposure_words": said(front.least_exposure_words),
+        }
+    )
 
 
 def _first_below(front: Front, exposure_frac: float) -> int | None:

@@ -25,6 +25,7 @@ ROW_COLUMNS = ("table", "key", "values", "unit", "source", "date", "confidence",
 REGRET = "regret.json"
 #: Why a page has no explanation.
 ABSENT = "Not asked yet; every question is solved anew by the command, with the folder of this page as DIR:"
+BROKEN = "explain.json cannot be read; the command asks anew, with the folder of this page as DIR:"
 OF_ANOTHER_PLAN = "explain.json is of another plan; the command asks anew, with the folder of this page as DIR:"
 
 
@@ -115,6 +116,8 @@ class Pack:
         What a study found about the case of the plan, with the study's name and date; None without one.
     schedule
         Flows of the last operating year, one array per column of ``schedule.parquet``; empty without operations.
+    left_aside
+        Faults of files beside the plan (an old explanation, front or regret), which the report goes without.
     """
 
     plan: Plan
@@ -126,6 +129,7 @@ class Pack:
     has_own_plan: bool = True
     regret: tuple[Regret, CaseRegret] | None = None
     schedule: Mapping[str, FloatArray] = field(default_factory=dict)
+    left_aside: tuple[Fault, ...] = ()
 
 
 def read_pack(folder: Path, study: Path | None = None) -> Pack:
@@ -134,27 +138,30 @@ def read_pack(folder: Path, study: Path | None = None) -> Pack:
     Raises
     ------
     InputError
-        With everything that keeps the folder from being reported.
+        With everything that keeps the plan from being reported.
     """
     faults: list[Fault] = []
     if not folder.is_dir():
         raise InputError([Fault(str(folder), "", "no such folder", "a folder that planner plan or frontier wrote")])
-    front, plans = _front(folder, faults)
-    plan = _plan(folder / "plan.json", "plan.json", faults) if (folder / "plan.json").exists() else None
+    has_own_plan = (folder / "plan.json").exists()
+    aside: list[Fault] = []
+    front, plans = _front(folder, aside if has_own_plan else faults)
+    if aside:
+        front, plans = None, ()
+    plan = _plan(folder / "plan.json", "plan.json", faults) if has_own_plan else None
     if plan is None and not faults:
         plan = next((p for p in plans if p is not None), None)
     if plan is None and not faults:
         faults.append(Fault(str(folder), "", "no plan.json", "a folder that planner plan or frontier wrote"))
     rows = _rows(folder / "provenance.parquet", faults)
-    explanation, without = _explanation(folder, plan, faults)
+    explanation, without = _explanation(folder, plan, aside)
     if study is not None and not (study / REGRET).is_file():
         faults.append(Fault(str(study), "", f"no {REGRET}", "a folder that planner study-report wrote to"))
-    regret = _regret(study or folder, plan, faults)
+    regret = _regret(study or folder, plan, faults if study is not None else aside)
     schedule = _schedule(folder / "schedule.parquet", faults) if plan is not None and plan.operations else {}
     if faults or plan is None:
         raise InputError(faults)
-    has_own_plan = (folder / "plan.json").exists()
-    return Pack(plan, rows, front, plans, explanation, without, has_own_plan, regret, schedule)
+    return Pack(plan, rows, front, plans, explanation, without, has_own_plan, regret, schedule, tuple(aside))
 
 
 def _schedule(path: Path, faults: list[Fault]) -> dict[str, FloatArray]:
@@ -210,14 +217,14 @@ def _explanation(folder: Path, plan: Plan | None, faults: list[Fault]) -> tuple[
         return None, ABSENT
     text = _text(folder / "explain.json", "explain.json", faults)
     if text is None or plan is None:
-        return None, ""
+        return None, BROKEN
     try:
         found = Explanation.model_validate_json(text)
     except ValidationError as error:
         if _of_other_input(text, plan):  # left there by another version of the planner, perhaps
             return None, OF_ANOTHER_PLAN
         faults += _told(error, "explain.json", "explain.json")
-        return None, ""
+        return None, BROKEN
     return (found, "") if found.is_of(plan) else (None, OF_ANOTHER_PLAN)
 
 

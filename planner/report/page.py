@@ -45,6 +45,7 @@ def environment() -> Environment:
         "period": wording.period,
         "periods": wording.periods,
         "words": lambda name, table: wording.words(name, getattr(wording, table)),
+        "capital": wording.capital,
         "chemistry_colour": wording.chemistry_colour,
         "origin_colour": wording.origin_colour,
     }

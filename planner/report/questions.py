@@ -91,7 +91,8 @@ def _arrival(plan: Plan) -> str:
         text += f" from {last.start_month}"
     text += "."
     zones = [f"{z.zone} ({number(z.containers)})" for z in dossier.site if z.containers]
-    return text + (f" Units stand in {_listed(zones)}, each drawn to scale." if zones else "")
+    where = "zone" if len(zones) == 1 else "zones"
+    return text + (f" Units stand in the {where} {_listed(zones)}, each drawn to scale." if zones else "")
 
 
 def _proof(plan: Plan) -> str:
@@ -107,6 +108,8 @@ def _proof(plan: Plan) -> str:
         text += f" The tightest outage comes in {period(tight.period)}, with {loss}:"
         text += f" {number(tight.margin_mwh, 1)} MWh to spare of {number(tight.required_mwh, 1)} required in"
         text += f" {number(tight.hours, 1)} h."
+        if 0.0 <= tight.margin_mwh < 0.05:
+            text += " Nothing to spare means that the plan buys no more than this rule asks, not that it fails."
     return text
 
 

@@ -146,15 +146,23 @@ class Sheet:
         self.head(headings, styles)
         return self.rows(rows, styles)
 
-    def finish(self, freeze_row: int, freeze_column: int = 0, repeat: bool = True, pages_wide: int = 1) -> None:
-        """Freeze the headings, repeat them on every page, and set what prints."""
+    def finish(
+        self,
+        freeze_row: int,
+        freeze_column: int = 0,
+        repeat: bool = True,
+        pages_wide: int = 1,
+        print_rows: int | None = None,
+    ) -> None:
+        """Freeze the headings, repeat them on every page, and set what prints: all, or the first so many rows."""
         if pages_wide > 1:
             self.made.fit_to_pages(pages_wide, 0)
             self.made.repeat_columns(0, freeze_column - 1)
         self.made.freeze_panes(freeze_row, freeze_column)
         if repeat and freeze_row:
             self.made.repeat_rows(freeze_row - 1)
-        self.made.print_area(0, 0, max(self.row - 1, freeze_row), self.right)
+        rows = self.row if print_rows is None else print_rows
+        self.made.print_area(0, 0, max(rows - 1, freeze_row), self.right)
 
 
 def cell(row: int, column: int) -> str:

@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 
 from planner.answers import Alternative, Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
 from planner.dossier import Turn
-from planner.report.wording import change, chemistry, number, percent, span
+from planner.report.wording import capital, change, chemistry, number, percent, period, span
 
 #: What moves for an offer to enter or leave, in the order of the columns.
 FIGURES = ("price", "duty", "lead_time", "allocation")
@@ -213,7 +213,7 @@ def threshold_cell(t: Threshold) -> Cell:
         moved = (("in", t.change_enters_frac), ("out", None if far else t.change_stays_out_frac))
         changes = [f"{what} {change(value)}" for what, value in moved if value is not None]
     unit = "" if t.figure == "duty" else f" {t.unit}"
-    below = [f"now {said(t.now)}{unit}"]
+    below = [f"now {said(t.now)}{unit}", *([f"for {period(t.period)}"] if t.period else [])]
     if t.figure in ("price", "duty"):
         below += changes
     return Cell(tuple(parts) or ("none found",), tuple(below), t.change_enters_frac)
@@ -257,14 +257,14 @@ def _near_prices(offers: Iterable[OfferAnswer]) -> list[Turning]:
             moved = t.change_stays_out_frac if out else t.change_enters_frac
             # A plan in whole containers may decide otherwise than the fractions that were priced: no turning then.
             if t.figure == "price" and moved is not None and (moved >= 0 if out else moved <= 0):
-                told = f"Offer {answer.offer}: {_price_words(t)}."
+                told = f"{_price_words(t)} (offer {answer.offer})."
                 near.append((abs(moved), Turning(f"The price of {answer.name}", f"{change(moved)} {verb}", told)))
     return [told for _, told in sorted(near, key=lambda pair: pair[0])]
 
 
 def _price_words(t: Threshold) -> str:
     """Where a price brings an offer in and where it keeps it out; between the two it is a tie."""
-    parts = [f"{number(t.now, 2)} {t.unit} now"]
+    parts = [f"{number(t.now, 2)} {t.unit} now" + (f" for delivery in {period(t.period)}" if t.period else "")]
     ends = [None if at is None else number(at, 2) for at in (t.enters_at, t.stays_out_at)]
     if ends[0] is not None and ends[0] == ends[1]:
         return f"{parts[0]}, in the cheapest plan below {ends[0]}, out of it above"
@@ -297,7 +297,7 @@ def _losses(offers: Iterable[OfferAnswer]) -> list[Turning]:
             f"The loss of {a.name}",
             "leaves no plan" if a.verdict == "needed"
             else f"{span(a.extra_cost_lower_musd, a.extra_cost_upper_musd)} million USD",
-            f"Offer {a.offer}: {a.text}.",
+            f"{capital(a.text)} (offer {a.offer}).",
         )
         for a in lost
     ]  # fmt: skip

@@ -100,6 +100,13 @@ MEASURE = {
     "value_ownership": "all layers by value and owner",
     "chokepoint_ownership": "the most exposed layer, by owner",
 }
+#: What a construction phase earns.
+CREDIT = {"none": "no credit", "base": "credit", "bonus": "credit with domestic-content bonus"}
+#: What a quote covers, and which energy it counts.
+PRICE_LAYER = {"dc_block": "DC block", "ac_system": "AC system", "all_in": "everything included"}
+ENERGY_BASIS = {"dc_nameplate": "DC nameplate", "usable_ac": "usable AC"}
+#: What the replay finds worth a look.
+FINDING = {"credit": "tax credit", "committed": "signed orders", "margin": "spare energy", "delay": "late load"}
 PUBLIC = {
     "duties": "duties",
     "recapture": "credits taken back",
@@ -108,6 +115,10 @@ PUBLIC = {
     "production_credits": "production credits to makers",
     "grants": "grants",
 }
+CONFIDENCE_WORDS = {
+    "assumption": "are assumed", "memory": "recalled", "low": "of low", "medium": "of medium",
+    "high": "of high confidence",
+}  # fmt: skip
 CONFIDENCE = ("assumption", "memory", "low", "medium", "high")
 #: Steer the direction of text, or nothing that a reader could see.
 _STEERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\u2028\u2029")
@@ -186,6 +197,11 @@ def change(value: float) -> str:
 def words(name: str, table: dict[str, str]) -> str:
     """The words of a name, or the name itself with spaces."""
     return table.get(name, name.replace("_", " "))
+
+
+def capital(text: str) -> str:
+    """A text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def chemistry(name: str, kind: str = "storage") -> str:

@@ -6,10 +6,22 @@ from pathlib import Path
 
 from planner.answers import Explanation
 from planner.dossier import Dossier
+from planner.report.captions import lost_words
 from planner.report.chain import COLUMNS, ITEM_COLUMNS, sheet_formula, shown_values
-from planner.report.pack import ROW_COLUMNS, Pack
-from planner.report.sheets import Book, Sheet, cell
-from planner.report.wording import CONTINGENCY, COST, STATUS, chemistry, words
+from planner.report.pack import Pack
+from planner.report.sheets import Book, cell
+from planner.report.sourcesheets import write_rows, write_sources
+from planner.report.wording import (
+    CONTINGENCY,
+    COST,
+    CREDIT,
+    FINDING,
+    MEASURE,
+    STATUS,
+    capital,
+    chemistry,
+    words,
+)
 from planner.results import Plan
 
 COST_SHEET = "Cost build-up"
@@ -36,7 +48,8 @@ def write_workbook(pack: Pack, path: Path) -> None:
     if pack.explanation is not None:
         _explain(book, pack.explanation)
     _assumptions(book, plan, dossier)
-    _sources(book, pack)
+    write_sources(book, pack)
+    write_rows(book, pack)
     book.close()
 
 
@@ -170,7 +183,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
          "threshold", "Credit", "Rate", "Million USD"),
         [
             (h.phase, h.construction_start_month, h.nameplate_mwh, h.domestic_frac, h.domestic_threshold_frac,
-             h.macr_frac, h.macr_threshold_frac, h.state, h.rate_frac, h.credit_musd)
+             h.macr_frac, h.macr_threshold_frac, words(h.state, CREDIT), h.rate_frac, h.credit_musd)
             for h in dossier.phases
         ],
         ("text", "text", "one", "share", "share", "share", "share", "text", "share", "two"),
@@ -189,18 +202,18 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     sheet.table(
         ("Contingency", "Lost", "Period", "Hours", "Required MWh", "Left MWh", "Margin MWh"),
         [
-            (words(m.contingency, CONTINGENCY), m.lost or "nothing", m.period, m.hours, m.required_mwh,
-             m.delivered_mwh, m.margin_mwh)
+            (words(m.contingency, CONTINGENCY), lost_words(plan, m.lost) if m.lost else "nothing", m.period, m.hours,
+             m.required_mwh, m.delivered_mwh, m.margin_mwh)
             for m in plan.reliability
         ],
         ("text", "text", "text", "two", "one", "one", "two"),
     )  # fmt: skip
     sheet.section("Zones at their fullest")
     sheet.table(
-        ("Zone", "Full in", "Area used m2", "allowed m2", "Energy MWh", "allowed MWh", "Hazard MWh", "allowed MWh",
+        ("Zone", "What is full", "Area used m2", "allowed m2", "Energy MWh", "allowed MWh", "Hazard MWh", "allowed MWh",
          "Fire water l/min", "allowed l/min"),
         [
-            (u.zone, u.binding, u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh, u.energy_allowed_mwh,
+            (u.zone, u.binding.replace("_", " "), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh, u.energy_allowed_mwh,
              u.hazard_used_mwh, u.hazard_allowed_mwh, u.fire_water_used_lpm, u.fire_water_allowed_lpm)
             for u in plan.fire
         ],
@@ -217,7 +230,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     residuals = [] if verdict is None else [(n.replace("_", " "), None, v) for n, v in verdict.residuals.items()]
     sheet.table(("Check", "", "Largest relative violation"), residuals, ("text", "text", "tiny"))
     if verdict is not None:
-        notes = [(e, "fault") for e in verdict.errors] + [(f.text, f.topic) for f in verdict.findings]
+        notes = [(e, "fault") for e in verdict.errors] + [(f.text, words(f.topic, FINDING)) for f in verdict.findings]
         sheet.rows([(topic, text) for text, topic in notes], ("text", "text"))
     sheet.finish(2, 1, repeat=False)
 
@@ -225,7 +238,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
 def _exposure(book: Book, plan: Plan, dossier: Dossier) -> None:
     sheet = book.sheet("Exposure", (30, 22, 20, 20, 14), "Exposure to China, per unit of the required energy")
     sheet.section("By measure")
-    rows = [(name.replace("_", " "), share) for name, share in plan.exposure_frac.items()]
+    rows = [(capital(words(name, MEASURE)), share) for name, share in plan.exposure_frac.items()]
     sheet.table(("Measure", "Exposure"), rows, ("text", "three"))
     sheet.section("By layer and origin of the goods")
     sheet.table(
@@ -311,15 +324,3 @@ def _assumptions(book: Book, plan: Plan, dossier: Dossier) -> None:
     facts = [(n.replace("_", " "), str(plan.provenance[n])) for n in names if n in plan.provenance]
     sheet.rows([*facts, ("input sha256", plan.input_sha256), ("schema", plan.schema_version)], ("text", "text"))
     sheet.finish(2, 1, repeat=False)
-
-
-def _sources(book: Book, pack: Pack) -> None:
-    sheet: Sheet = book.sheet(
-        "Sources", (18, 30, 46, 12, 44, 12, 12, 50, 10), "Every data row that entered, with its source"
-    )
-    styles = ("text",) * len(ROW_COLUMNS)
-    sheet.head([name.replace("_", " ") for name in ROW_COLUMNS], styles)
-    top = sheet.row
-    sheet.rows(pack.rows, styles)
-    sheet.made.autofilter(top - 1, 0, max(sheet.row - 1, top), len(ROW_COLUMNS) - 1)
-    sheet.finish(top, 2)

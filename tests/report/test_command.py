@@ -12,6 +12,7 @@ import pytest
 
 from planner.faults import InputError
 from planner.report import write_report
+from planner.report.captions import lost_words
 from planner.report.chain import evaluate
 from planner.report.pack import read_pack
 from planner.report.wording import harmless, number, percent, period
@@ -61,9 +62,6 @@ def test_a_front_without_a_plan_of_its_own(front_folder: Path, tmp_path: Path) -
         ("plan.json", "{", "plan.json"),
         ("plan.json", '{"case": 3}', "orders"),
         ("plan.json", "[" * 100_000, "plan.json"),
-        ("frontier.json", '{"measure": "value", "points": []}', "points"),
-        ("frontier.json", POINT % "../x", "same folder"),
-        ("frontier.json", POINT % "no.json", "no.json"),
         ("provenance.parquet", "no table", "provenance.parquet"),
     ],
 )  # fmt: skip
@@ -76,6 +74,47 @@ def test_broken_folders_are_told(file: str, text: str, words: str, tiny_folder: 
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("frontier.json", '{"measure": "value", "points": []}', "points"),
+        ("frontier.json", POINT % "../x", "same folder"),
+        ("frontier.json", POINT % "no.json", "no.json"),
+        ("explain.json", "{", "explain.json"),
+        ("explain.json", "\x00" * 9, "explain.json"),
+        ("explain.json", '{"offers": 3}', "explain.json: offers"),
+        ("regret.json", '{"study": 3}', "regret.json"),
+    ],
+)  # fmt: skip
+def test_what_lies_broken_beside_a_plan_is_told_and_left_aside(
+    file: str, text: str, words: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("plan.json", "provenance.parquet"):
+        shutil.copy(tiny_folder / name, tmp_path / name)
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    done = report(tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("The report goes without") == 1
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert ("explain.json cannot be read" in page) == (file == "explain.json")
+    assert 'id="explorer"' not in page
+    assert (tmp_path / "report.xlsx").exists()
+    assert (tmp_path / file).read_text("utf-8") == text  # it is the user's to look at
+
+
+def test_a_broken_explanation_does_not_stop_a_plan(tmp_path: Path) -> None:
+    (tmp_path / "explain.json").write_text("{", encoding="utf-8")
+    done = subprocess.run(
+        [*COMMAND, "plan", "tiny", "--quiet", "--out", str(tmp_path)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "explain.json" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "report.html").exists()
+
+
 def test_folders_without_a_result(tmp_path: Path, tiny_folder: Path) -> None:
     assert report(tmp_path).returncode == 2
     assert report(tmp_path / "nothing").returncode == 2
@@ -84,6 +123,14 @@ def test_folders_without_a_result(tmp_path: Path, tiny_folder: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(old), encoding="utf-8")
     with pytest.raises(InputError, match="plan the case again"):
         read_pack(tmp_path)
+
+
+def test_losses_are_named(tiny_folder: Path) -> None:
+    plan = read_pack(tiny_folder).plan
+    assert lost_words(plan, plan.dossier.awards[0].offer) == plan.dossier.awards[0].name
+    assert lost_words(plan, "lfp") == "LFP"
+    assert lost_words(plan, "ford-glendale") == "Ford Glendale"
+    assert lost_words(plan, "GM-LG Ultium") == "GM-LG Ultium"
 
 
 def test_words_and_numbers() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,57 @@ def test_silent_and_alone(front_folder: Path, watch: Any) -> None:
     seen.page.locator("#position").press("ArrowRight")
     seen.page.locator("#theme").click()
     seen.quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_button_names_where_it_leads(tiny_folder: Path, watch: Any, scheme: str) -> None:
+    page = watch(tiny_folder, color_scheme=scheme).page
+    button, other = page.locator("#theme"), {"light": "Dark theme", "dark": "Light theme"}
+    back = {"light": "Light theme", "dark": "Dark theme"}
+    assert button.inner_text() == other[scheme]
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    button.click()
+    assert button.inner_text() == back[scheme]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    assert button.get_attribute("aria-pressed") is None  # a name that changes and a state would say it twice
+
+
+def test_names_are_whole_on_a_phone(front_folder: Path, watch: Any) -> None:
+    """There the names of rows stand above their bars; nothing is cut, nothing runs into the next row."""
+    page = watch(front_folder, viewport={"width": 390, "height": 800}).page
+    awards = plan_of(front_folder)["dossier"]["awards"]
+    for chart, wanted in (
+        ("timeline", {a["product"] for a in awards if len(a["product"]) <= 40}),
+        ("cost", {"Operation and service", "Net present cost"}),
+    ):
+        names = page.locator(f"#chart-{chart} .annotation-text").all_text_contents()
+        assert names
+        assert not [n for n in names if n.endswith("\u2026") and len(n) < 50]
+        for product in wanted:
+            assert any(product in name for name in names), (chart, product)
+        boxes = page.locator(f"#chart-{chart} .annotation-text").evaluate_all(
+            "found => found.map(e => { const b = e.getBoundingClientRect(); return [b.top, b.bottom, b.right]; })"
+        )
+        assert max(right for _, _, right in boxes) <= 390
+        rows = sorted(boxes)
+        assert all(upper[1] <= lower[0] for upper, lower in pairwise(rows))
+
+
+#: Keys of a case and other names with underscores; commands, names of data rows and hashes may hold them.
+MACHINE_WORD = r"\b[a-z0-9]+_[a-z0-9_]+\b|\b(?:policy|reliability|site|load|exposure_limits)\.[a-z]"
+
+
+@pytest.mark.parametrize("name", ["front_folder", "tiny_folder", "mission_folder"])
+def test_no_machine_words_in_prose(name: str, watch: Any, request: pytest.FixtureRequest) -> None:
+    page = watch(request.getfixturevalue(name)).page
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.evaluate(
+        "document.querySelectorAll('code, pre, .hash, #rows, #why-rules small, table:has(.hash), script, style')"
+        ".forEach(e => e.remove())"
+    )
+    text = page.locator("body").inner_text()
+    assert len(text) > 3000
+    assert re.findall(MACHINE_WORD, text) == []
 
 
 def test_every_figure_has_marks(front_folder: Path, watch: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.report.folders import plan_of
 
-SHEETS = ["Award", "Schedule", "Cost build-up", "Compliance", "Exposure", "Assumptions", "Sources"]
+SHEETS = ["Award", "Schedule", "Cost build-up", "Compliance", "Exposure", "Assumptions", "Sources", "Data rows"]
 OFFICE = shutil.which("soffice")
 
 
@@ -92,7 +92,27 @@ def test_sheets_are_ready_to_read_and_print(front_folder: Path) -> None:
         assert sheet.sheet_properties.pageSetUpPr.fitToPage, sheet.title
     formats = {c.number_format for row in book["Cost build-up"].iter_rows(min_row=5, max_row=5) for c in row}
     assert {"#,##0", "#,##0.00", "0.0%", "0.000000", "#,##0.000000"} <= formats
-    assert book["Sources"].auto_filter.ref
+    assert book["Data rows"].auto_filter.ref
+
+
+def test_sources_are_for_print_and_rows_for_reading(front_folder: Path) -> None:
+    """Thousands of rows stand in one sheet, those of the plan first, of which a page prints; another sums them up."""
+    book = openpyxl.load_workbook(front_folder / "report.xlsx")
+    rows = list(book["Data rows"].iter_rows(min_row=4, values_only=True))
+    used = plan_of(front_folder)["provenance"]["data_rows_used"]
+    assert [bool(row[8]) for row in rows] == [True] * used + [False] * (len(rows) - used)
+    assert len(rows) > used > 0
+    assert str(book["Data rows"].print_area).endswith("$I$23")
+    sources = {row[0]: row for row in book["Sources"].iter_rows(min_row=4, values_only=True)}
+    assert sources.keys() == {row[4] for row in rows}
+    assert str(book["Sources"].print_area).endswith(f"$F${3 + len(sources)}")
+    weakest = ("assumption", "memory", "low", "medium", "high")
+    for source, (_, latest, count, bought, confidence, tables) in sources.items():
+        mine = [row for row in rows if row[4] == source]
+        assert (count, bought) == (len(mine), sum(bool(row[8]) for row in mine))
+        assert latest == max(row[5] for row in mine)
+        assert confidence == min((row[6] for row in mine), key=weakest.index)
+        assert set(tables.split(", ")) == {row[0].replace("_", " ") for row in mine}
 
 
 def test_the_explanation_has_its_sheet(mission_folder: Path, front_folder: Path) -> None:

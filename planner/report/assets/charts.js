@@ -17,12 +17,22 @@ function offerNames(dossier) {
   return (q) => names.get(q.offer) || q.offer;
 }
 
+// Names of rows stand before their bars; on a phone, which has no room there, above them and whole.
+const NARROW = 560;
+function rowNames(names, width, most) {
+  const axis = { tickvals: names.map((n, i) => i), showgrid: false, zeroline: false };
+  if (width >= NARROW) return { yaxis: { ...axis, ticktext: names.map((n) => label(shorten(n, most)) + " "), range: [-0.6, names.length - 0.4] } };
+  const above = names.map((n, i) => ({ xref: "paper", x: 0, xanchor: "left", y: i + 0.46, yanchor: "middle", showarrow: false, align: "left", text: label(shorten(n, Math.floor(width / 6))) }));
+  return { yaxis: { ...axis, showticklabels: false, range: [-0.45, names.length - 0.28] }, annotations: above };
+}
+function rowHeight(width, wide) { return width < NARROW ? 40 : wide; }
+
 function timelineFigure(dossier) {
   const named = offerNames(dossier);
   return (width) => {
     const lines = initialLines(dossier);
     if (!lines.length) return null;
-    const narrow = width < 560;
+    const narrow = width < NARROW;
     const ordered = lines.slice().sort((a, b) => (a.start_month + a.order_month + a.offer < b.start_month + b.order_month + b.offer ? 1 : -1));
     const names = ordered.map((q, i) => i);
     const bar = (from, to, opacity, text) => ({
@@ -47,9 +57,8 @@ function timelineFigure(dossier) {
     return {
       traces,
       layout: {
-        barmode: "overlay", height: 56 + 26 * ordered.length, margin: { l: 8, r: 8, t: 26, b: 8 },
+        barmode: "overlay", height: 56 + rowHeight(width, 26) * ordered.length, ...rowNames(ordered.map(named), width, width < 800 ? 34 : 44), margin: { l: 8, r: 8, t: 26, b: 8 },
         xaxis: { type: "date", side: "top", range: [monthDate(monthText(from)), monthDate(monthText(to))], dtick: narrow && years > 5 ? "M24" : years > 5 || narrow ? "M12" : "M6", tickformat: years > 5 || narrow ? "%Y" : "%b %Y", tickangle: 0 },
-        yaxis: { tickvals: names, ticktext: ordered.map((q) => label(shorten(named(q), narrow ? 18 : width < 800 ? 34 : 44)) + " "), showgrid: false, zeroline: false, range: [-0.6, ordered.length - 0.4] },
       },
     };
   };
@@ -111,7 +120,7 @@ function fleetFigure() {
 function waterfall(steps, unit, width, colours) {
   const largest = Math.max(...steps.map((s) => Math.abs(s[2])), ...steps.map((s) => Math.abs(s[1])));
   const digits = digitsFor(largest);
-  const narrow = width < 560;
+  const narrow = width < NARROW;
   const at = steps.map((s, i) => steps.length - 1 - i);
   const low = steps.map((s) => (s[3] ? Math.min(0, s[2]) : Math.min(s[2], s[2] - s[1])));
   const high = steps.map((s) => (s[3] ? Math.max(0, s[2]) : Math.max(s[2], s[2] - s[1])));
@@ -122,9 +131,8 @@ function waterfall(steps, unit, width, colours) {
       { type: "scatter", mode: "text", y: at, x: high.map((h) => h + span * 0.012), text: steps.map((s) => (s[3] ? "<b>" + number(s[2], digits) + "</b>" : (s[1] > 0 ? "+" : "") + number(s[1], Math.abs(s[1]) < 9.95 && digits === 0 ? 1 : digits))), textposition: "middle right", hoverinfo: "skip", cliponaxis: false },
     ],
     layout: {
-      barmode: "overlay", height: 52 + 25 * steps.length, margin: { l: 8, r: 8, t: 6, b: 8 },
+      barmode: "overlay", height: 52 + rowHeight(width, 25) * steps.length, ...rowNames(steps.map((s) => s[0]).reverse(), width, 46), margin: { l: 8, r: 8, t: 6, b: 8 },
       xaxis: { title: { text: unit, standoff: 6 }, range: [Math.min(0, ...low) - (Math.min(0, ...low) < 0 ? span * 0.05 : 0), Math.max(...high) + span * (narrow ? 0.24 : width < 760 ? 0.17 : 0.1)], nticks: narrow ? 4 : 8, zeroline: true },
-      yaxis: { tickvals: at, ticktext: steps.map((s) => label(shorten(s[0], narrow ? 24 : 46)) + " "), showgrid: false, zeroline: false, range: [-0.6, steps.length - 0.4] },
     },
   };
 }
@@ -194,7 +202,7 @@ function contentFigure() {
         { type: "bar", orientation: "h", y: at, x: rows.map((r) => r[1]), width: 0.55, marker: { color: rows.map((r) => r[3]) }, text: rows.map((r) => number(100 * r[1], 1) + " %"), textposition: "inside", insidetextanchor: "start", textfont: { color: "#ffffff" }, hovertemplate: "%{x:.1%}<extra></extra>" },
         { type: "scatter", mode: "markers", y: tested.map((r) => r[1]), x: tested.map((r) => r[0]), marker: { symbol: "line-ns", size: 24, line: { color: colour("ink"), width: 3 } }, cliponaxis: false, hovertemplate: "threshold %{x:.1%}<extra></extra>" },
       ],
-      layout: { height: 60 + 34 * rows.length, barmode: "overlay", margin: { l: 8, r: 28, t: 8, b: 8 }, xaxis: { range: [0, 1], tickformat: ".0%" }, yaxis: { tickvals: at, ticktext: rows.map((r) => label(shorten(r[0], width < 560 ? 26 : 50)) + " "), showgrid: false, zeroline: false, range: [-0.6, rows.length - 0.4] } },
+      layout: { height: 60 + rowHeight(width, 34) * rows.length, ...rowNames(rows.map((r) => r[0]), width, 50), barmode: "overlay", margin: { l: 8, r: 28, t: 8, b: 8 }, xaxis: { range: [0, 1], tickformat: ".0%" } },
     };
   };
 }
@@ -206,7 +214,7 @@ function tariffFigure() {
     const at = paid.map((t, i) => i), most = Math.max(...paid.map((t) => t.duty_musd));
     return {
       traces: [{ type: "bar", orientation: "h", y: at, x: paid.map((t) => t.duty_musd), width: 0.55, marker: { color: paid.map((t) => originColour(t.duty_origin)) }, text: paid.map((t) => number(t.duty_musd, digitsFor(most))), textposition: "outside", cliponaxis: false, hovertemplate: "%{x:,.2f} million USD<extra></extra>" }],
-      layout: { height: 74 + 34 * paid.length, margin: { l: 8, r: 8, t: 6, b: 44 }, xaxis: { title: { text: "million USD", standoff: 12 }, range: [0, most * 1.15], nticks: width < 560 ? 4 : 8 }, yaxis: { tickvals: at, ticktext: paid.map((t) => label(t.duty_origin) + " "), showgrid: false, zeroline: false, range: [-0.6, paid.length - 0.4] } },
+      layout: { height: 74 + 34 * paid.length, margin: { l: 8, r: 8, t: 6, b: 44 }, xaxis: { title: { text: "million USD", standoff: 12 }, range: [0, most * 1.15], nticks: width < NARROW ? 4 : 8 }, yaxis: { tickvals: at, ticktext: paid.map((t) => label(t.duty_origin) + " "), showgrid: false, zeroline: false, range: [-0.6, paid.length - 0.4] } },
     };
   };
 }

@@ -30,7 +30,7 @@ function startExplorer() {
         { type: "scatter", mode: "lines+markers", x: points.map((p) => p.exposure_frac), y: points.map((p) => p.cost_musd), line: { color: colour("muted"), width: 1, dash: "dot" }, marker: { size: 9, color: filled.map((f) => (f ? "#3b7dd8" : colour("ground"))), line: { color: "#3b7dd8", width: 2 } }, hovertemplate: "exposure %{x:.3f}<br>%{y:,.1f} million USD<extra></extra>" },
         { type: "scatter", mode: "markers", x: shown.length ? [shown[at].exposure_frac] : [], y: shown.length ? [shown[at].cost_musd] : [], marker: { size: 19, color: "rgba(0,0,0,0)", line: { color: "#c8443c", width: 3 } }, hoverinfo: "skip" },
       ],
-      layout: { height: 300, margin: { l: 8, r: 14, t: 12, b: 8 }, xaxis: { title: { text: (width < 560 ? "exposure to China" : "exposure to China: " + label(words(front.measure, DATA.measure))) + ", lower to the right", standoff: 6 }, ...(points.length > 1 ? { autorange: "reversed" } : { range: [2 * points[0].exposure_frac + 0.02, 0] }) }, yaxis: { title: { text: "million USD" }, nticks: 6, ...(points.length > 1 ? {} : { range: [0, 1.5 * points[0].cost_musd] }) } },
+      layout: { height: 300, margin: { l: 8, r: 14, t: 12, b: 8 }, xaxis: { title: { text: (width < NARROW ? "exposure to China" : "exposure to China: " + label(words(front.measure, DATA.measure))) + ", lower to the right", standoff: 6 }, ...(points.length > 1 ? { autorange: "reversed" } : { range: [2 * points[0].exposure_frac + 0.02, 0] }) }, yaxis: { title: { text: "million USD" }, nticks: 6, ...(points.length > 1 ? {} : { range: [0, 1.5 * points[0].cost_musd] }) } },
     };
   });
   if (!shown.length) return;

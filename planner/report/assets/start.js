@@ -28,10 +28,12 @@ function start() {
 function startTheme() {
   const dark = window.matchMedia("(prefers-color-scheme: dark)"), button = byId("theme"), root = document.documentElement;
   const isDark = () => (root.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
-  const show = () => { button.setAttribute("aria-pressed", String(isDark())); redraw(); };
+  // The button names where it leads.
+  const name = () => { button.textContent = isDark() ? "Light theme" : "Dark theme"; };
+  const show = () => { name(); redraw(); };
   button.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; show(); });
   dark.addEventListener("change", show);
-  button.setAttribute("aria-pressed", String(isDark()));
+  name();
   let width = window.innerWidth;
   window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; redraw(); } });
   const open = [];

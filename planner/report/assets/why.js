@@ -2,7 +2,7 @@
 
 function rangesFigure(ranges) {
   return (width) => {
-    const narrow = width < 560;
+    const narrow = width < NARROW;
     const rows = ranges.slice().reverse();
     const at = rows.map((r, i) => i);
     const fill = (r) => (r.group === "country" ? originColour(r.name) : r.group === "chemistry" ? chemistryColour(r.name) : colour("accent"));
@@ -19,9 +19,8 @@ function rangesFigure(ranges) {
         { type: "scatter", mode: "text", y: at, x: rows.map((r) => Math.max(r.most_upper_mwh, r.planned_mwh) + most * 0.025), text: rows.map((r) => r.verdict), textposition: "middle right", hoverinfo: "skip", cliponaxis: false },
       ],
       layout: {
-        barmode: "overlay", height: 64 + (printing ? Math.min(26, 770 / rows.length) : 26) * rows.length, margin: { l: 8, r: 8, t: 6, b: 44 },
+        barmode: "overlay", height: 64 + (printing ? Math.min(26, 770 / rows.length) : rowHeight(width, 26)) * rows.length, ...rowNames(rows.map(name), width, 34), margin: { l: 8, r: 8, t: 6, b: 44 },
         xaxis: { title: { text: "MWh usable AC", standoff: 12 }, range: [0, most * (narrow ? 1.5 : printing ? 1.25 : 1.16)], nticks: narrow ? 4 : 8 },
-        yaxis: { tickvals: at, ticktext: rows.map((r) => label(shorten(name(r), narrow ? 18 : 34)) + " "), showgrid: false, zeroline: false, range: [-0.6, rows.length - 0.4] },
       },
     };
   };
@@ -31,7 +30,7 @@ const STEP_COLOURS = ["#3f72c4", "#c8443c", "#b57e14", "#2a8f85", "#8a64c2", "#5
 
 function pricesFigure(prices, steps) {
   return (width) => {
-    const narrow = width < 560;
+    const narrow = width < NARROW;
     const rows = prices.slice().reverse();
     const at = rows.map((r, i) => i);
     const most = Math.max(1e-9, ...rows.map((r) => r.at_site));
@@ -44,9 +43,8 @@ function pricesFigure(prices, steps) {
     return {
       traces,
       layout: {
-        barmode: "relative", height: 70 + 18 * lines + 22 * rows.length, showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal" }, margin: { l: 8, r: 8, t: 12 + 18 * lines, b: 44 },
+        barmode: "relative", height: 70 + 18 * lines + rowHeight(width, 22) * rows.length, ...rowNames(rows.map((r) => (r.bought ? "\u2605 " : "") + r.offer), width, 46), showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal" }, margin: { l: 8, r: 8, t: 12 + 18 * lines, b: 44 },
         xaxis: { title: { text: "USD per usable AC kWh", standoff: 12 }, range: [0, most * (narrow ? 1.18 : 1.08)], nticks: narrow ? 4 : 8 },
-        yaxis: { tickvals: at, ticktext: rows.map((r) => (r.bought ? "\u2605 " : "") + label(shorten(r.offer, narrow ? 18 : 44)) + " "), showgrid: false, zeroline: false, range: [-0.6, rows.length - 0.4] },
       },
     };
   };
