@@ -124,7 +124,10 @@ class OfferAnswer(Record):
 
 
 class RulePrice(Record):
-    """What is saved when one rule is dropped or eased and everything is decided anew."""
+    """What is saved when one rule is dropped or eased and everything is decided anew.
+
+    ``settled`` tells whether it was searched for to the gap: a first bracket may stand before.
+    """
 
     rule: str
     words: str
@@ -137,6 +140,7 @@ class RulePrice(Record):
     saved_upper_musd: float | None
     verdict: Literal["binds", "costs nothing", "tie", "open"]
     text: str
+    settled: bool = True
 
 
 class Range(Record):

@@ -60,7 +60,8 @@ def _credit(phases: tuple[PhaseContent, ...]) -> list[Turn]:
         if phase.state == "bonus":
             tests.append(f"domestic content of {phase.domestic_frac:.1%} (needed {phase.domestic_threshold_frac:.1%})")
         rests = " and ".join(tests) if tests else "its start of construction"
-        text = f"Construction phase {phase.phase} earns the {phase.state} credit on {rests}. A supplier that loses"
+        bonus = " with its domestic-content bonus" if phase.state == "bonus" else ""
+        text = f"Construction phase {phase.phase} earns the credit{bonus} on {rests}. A supplier that loses"
         text += " its standing there loses the credit of the whole phase, not only its own."
         found.append(Turn(topic="Tax credit", at_stake_musd=phase.credit_musd, text=text))
     return found
@@ -69,7 +70,8 @@ def _credit(phases: tuple[PhaseContent, ...]) -> list[Turn]:
 def _weak(awards: tuple[Award, ...]) -> list[Turn]:
     weak = [a for a in awards if a.confidence in WEAK]
     share = sum(a.storage_share_frac for a in weak)
-    names = ", ".join(a.name for a in weak[:4]) + (f" and {len(weak) - 4} more" if len(weak) > 4 else "")
+    named = [*dict.fromkeys(a.name for a in weak)]  # two offers may be of one product
+    names = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
     text = f"Some figures of {names} rest on assumption or memory; these offers carry {share:.0%} of the storage"
     text += " energy. A firm quote replaces them."
     return [Turn(topic="Weak data", at_stake_musd=sum(a.cost_musd for a in weak), text=text)] if weak else []
@@ -80,7 +82,8 @@ def _disputed(c: Coefficients, awards: tuple[Award, ...]) -> list[Turn]:
     doubtful = {
         a.offer: sorted(n for n, flag in offers[a.offer].flags.items() if flag.status == "disputed") for a in awards
     }
-    parts = [f"{a.name} ({', '.join(map(_list_name, doubtful[a.offer]))})" for a in awards if doubtful[a.offer]]
+    told = (f"{a.name} ({', '.join(map(_list_name, doubtful[a.offer]))})" for a in awards if doubtful[a.offer])
+    parts = [*dict.fromkeys(told)]
     if not parts or c.problem.case.policy.disputed == "refuse":
         return []
     stake = sum(a.cost_musd for a in awards if doubtful[a.offer])

@@ -31,8 +31,8 @@ _QUESTION_LEAST_S = 10.0
 FRACTIONS_GAP_FRAC = 0.003
 #: Part of the time left that a chapter may take before the next one has its turn; what it leaves is asked at the end.
 _PART = {
-    "compare": 1.0, "first": 1.0, "offers": 0.3, "rules": 0.35, "baselines": 0.35, "ranges": 0.3,
-    "prices": 0.5, "closer": 1.0,
+    "compare": 1.0, "first": 1.0, "first rules": 0.3, "alternatives": 1.0, "first ranges": 1.0, "offers": 0.3,
+    "rules": 0.35, "baselines": 0.35, "ranges": 0.3, "prices": 0.5, "closer": 1.0,
 }  # fmt: skip
 
 
@@ -191,14 +191,19 @@ class _Board:
         widths = sorted(ranges.WITHIN_FRAC, reverse=True)
         first: list[_Job] = [(f"offer {n}", partial(self._offer, n, False)) for n in offers]
         first += [(f"price of {n}", partial(self._price, n, False)) for n in offers]
-        for width in widths:  # the widest of them, then the alternatives, tell more than the others
-            first += [(f"range of {k} {n} within {width:.0%}", partial(self._range, k, n, m, width, False))
-                      for k, n, m in groups]  # fmt: skip
-            if asked.alternatives and width == widths[0]:
-                first.append(("alternatives", self._alternatives))
+        near = [
+            [(f"range of {k} {n} within {w:.0%}", partial(self._range, k, n, m, w, False)) for k, n, m in groups]
+            for w in widths
+        ]
         return {
             "compare": lambda: [(f"compare {n}", partial(self._compare, n, c)) for n, c in asked.compare.items()],
-            "first": lambda: first,
+            "first": lambda: first + near[0],
+            "first rules": lambda: [
+                (f"rule {n}, dropped", partial(self._rule, n, "dropped", False))
+                for n in rules if "dropped" in changes_of(known[n])
+            ],
+            "alternatives": lambda: [("alternatives", self._alternatives)] if asked.alternatives else [],
+            "first ranges": lambda: [job for jobs in near[1:] for job in jobs],
             "offers": lambda: [(f"offer {n}", partial(self._offer, n)) for n in self._in_order(offers)],
             "rules": lambda: [
                 (f"rule {n}, {change}", partial(self._rule, n, change))
@@ -298,14 +303,15 @@ class _Board:
             self._in_time()
             self._put(offers=tuple(done.values()))
 
-    def _rule(self, name: str, change: Change) -> None:
+    def _rule(self, name: str, change: Change, branch: bool = True) -> None:
         done = {(r.rule, r.change): r for r in self.found.rules}
-        if (name, change) in done and done[name, change].verdict != "open":
+        before = done.get((name, change))
+        if before is not None and (not branch or (before.settled and before.verdict != "open")):
             return
         rule = next(r for r in rules_of(self.desk.problem) if r.name == name)
         known = done.get((name, "dropped")) if change == "eased" else None
         told = None if known is None else eased_by_dropped(self.desk, rule, known)
-        done[name, change] = told or price_rule(self.desk, rule, change)
+        done[name, change] = told or price_rule(self.desk, rule, change, branch, before)
         self._in_time()
         self._put(rules=tuple(done.values()), **self._best())
 

@@ -129,11 +129,11 @@ class Desk:
         known = self.bench.outage_names
         return Workbench(variant, self.stop, self.kind == "whole", self.gap_frac, known, self.curves)
 
-    def solve_changed(self, variant: Variant) -> Bracket:
-        """Optimum of a changed question."""
+    def solve_changed(self, variant: Variant, branch: bool = True) -> Bracket:
+        """Optimum of a changed question; without ``branch`` a first bracket of it."""
         bench = self.fresh(variant)
         same = len(bench.compiled.cost) == len(self.bench.compiled.cost)
-        return bench.solve(start=self.best.x if same else None, limit_s=self.question_s)
+        return bench.solve(start=self.best.x if same else None, limit_s=self.question_s, branch=branch)
 
 
 class OutOfTime(Exception):

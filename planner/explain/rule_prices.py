@@ -25,7 +25,9 @@ def changes_of(rule: Rule) -> tuple[Change, ...]:
     return (*dropped, "eased") if rule.ease is not None and rule.most > 1.0 else dropped
 
 
-def price_rule(desk: Desk, rule: Rule, change: Change) -> RulePrice:
+def price_rule(
+    desk: Desk, rule: Rule, change: Change, branch: bool = True, known: RulePrice | None = None
+) -> RulePrice:
     """What is saved when a rule is dropped, or eased by one unit.
 
     Parameters
@@ -34,16 +36,22 @@ def price_rule(desk: Desk, rule: Rule, change: Change) -> RulePrice:
         The plan and its question.
     rule, change
         One of ``planner.rulebook.rules_of``, and one of its ``changes_of``.
+    branch
+        Whether to search to the gap, or to be content with a first bracket.
+    known
+        What is known of it already.
     """
-    desk.note(f"rule {rule.name}, {change}")
+    desk.note(f"rule {rule.name}, {change}{'' if branch else ', first figures'}")
     amount = rule.most if change == "dropped" else 1.0
     best, variant = desk.best, eased(desk.problem, rule, amount)
-    without = best if _admits_nothing(desk, rule, variant) else desk.solve_changed(variant)
+    without = best if _admits_nothing(desk, rule, variant) else desk.solve_changed(variant, branch)
     # A rule that gives way never makes the best plan dearer: what was possible still is.
     low, high = max(0.0, best.lower - without.upper), max(0.0, best.upper - without.lower)
     if without is best:
         low = high = 0.0
-    return _stated(desk, rule, change, low, high if np.isfinite(without.upper) else np.inf)
+    if known is not None and known.saved_upper_musd is not None:
+        low, high = max(low, known.saved_lower_musd or 0.0), min(high, known.saved_upper_musd)
+    return _stated(desk, rule, change, low, high, settled=desk.settled(without) or (branch and without.x is not None))
 
 
 def eased_by_dropped(desk: Desk, rule: Rule, dropped: RulePrice) -> RulePrice | None:
@@ -63,7 +71,7 @@ def eased_by_dropped(desk: Desk, rule: Rule, dropped: RulePrice) -> RulePrice | 
     return _stated(desk, rule, "eased", 0.0, dropped.saved_upper_musd)
 
 
-def _stated(desk: Desk, rule: Rule, change: Change, low: float, high: float) -> RulePrice:
+def _stated(desk: Desk, rule: Rule, change: Change, low: float, high: float, settled: bool = True) -> RulePrice:
     """Put a bracket of savings into words."""
     best, amount = desk.best, rule.most if change == "dropped" else 1.0
     if not np.isfinite(high):
@@ -72,6 +80,8 @@ def _stated(desk: Desk, rule: Rule, change: Change, low: float, high: float) -> 
         verdict, text = "binds", f"saves {between(low, high)} million USD"
     elif high <= 1e-5 * max(1.0, abs(best.upper)):
         verdict, text = "costs nothing", "saves nothing"
+    elif not settled:
+        verdict, text = "open", f"saves at most {high:,.2f} million USD; the time was too short to narrow it"
     else:
         verdict, text = "tie", f"a tie within the gaps: saves at most {high:,.2f} million USD"
     if change == "eased":
@@ -90,6 +100,7 @@ def _stated(desk: Desk, rule: Rule, change: Change, low: float, high: float) -> 
         saved_upper_musd=finite(high),
         verdict=verdict,
         text=text,
+        settled=settled or verdict == "costs nothing",
     )
 
 

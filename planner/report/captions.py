@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 from planner.dossier import Dossier
 from planner.report.pack import Pack
@@ -117,6 +118,19 @@ def lost_words(plan: Plan, lost: str) -> str:
         makers = {word.lower(): word for a in awards for word in a.supplier.split()}
         return " ".join(makers.get(part, capital(part)) for part in lost.split("-"))
     return names.get(lost, chemistry(lost))
+
+
+def offer_names(plans: Iterable[Plan]) -> dict[str, str]:
+    """Supplier and product of every offer that some plan buys."""
+    return {a.offer: a.name for plan in plans if plan.dossier is not None for a in plan.dossier.awards}
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """A sentence with offers called by supplier and product; what stands in brackets behind a name is left."""
+    if not names:
+        return text
+    known = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.sub(rf"(?<![\w(-])({known})(?![\w-])", lambda found: names[found[1]], text)
 
 
 def public_words(plan: Plan) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from planner.report.captions import offer_names, with_names
 from planner.report.pack import Front, Jump, Point
 from planner.report.wording import musd, number, percent
 from planner.results import Plan
@@ -124,14 +124,10 @@ def front_view(front: Front, plans: Sequence[Plan | None]) -> FrontView:
 
 def _with_names(front: Front, plans: Sequence[Plan | None]) -> Front:
     """The front with offers called by supplier and product wherever its words name them."""
-    names = {a.offer: a.name for p in plans if p is not None and p.dossier is not None for a in p.dossier.awards}
-    if not names:
-        return front
-    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
-    known = re.compile(rf"(?<![\w-])({'|'.join(longest_first)})(?![\w-])")
+    names = offer_names([p for p in plans if p is not None])
 
     def said(text: str) -> str:
-        return known.sub(lambda found: names[found[1]], text)
+        return with_names(text, names)
 
     return front.model_copy(
         update={

@@ -87,12 +87,16 @@ def _arrival(plan: Plan) -> str:
     name = {a.offer: a.name for a in dossier.awards}
     text = f"The first block, {number(first.containers)} \u00d7 {name[first.offer]}, serves from {first.start_month}"
     if len(lines) > 1:
-        text += f"; the last of {number(len(lines))}, {number(last.containers)} \u00d7 {name[last.offer]},"
+        text += f"; the last of {number(len(lines))} orders, {number(last.containers)} \u00d7 {name[last.offer]},"
         text += f" from {last.start_month}"
     text += "."
-    zones = [f"{z.zone} ({number(z.containers)})" for z in dossier.site if z.containers]
+    zones = [f"{z.zone} ({_units(z.containers)})" for z in dossier.site if z.containers]
     where = "zone" if len(zones) == 1 else "zones"
     return text + (f" Units stand in the {where} {_listed(zones)}, each drawn to scale." if zones else "")
+
+
+def _units(count: int) -> str:
+    return "1 unit" if count == 1 else f"{number(count)} units"
 
 
 def _proof(plan: Plan) -> str:
@@ -108,7 +112,7 @@ def _proof(plan: Plan) -> str:
         text += f" The tightest outage comes in {period(tight.period)}, with {loss}:"
         text += f" {number(tight.margin_mwh, 1)} MWh to spare of {number(tight.required_mwh, 1)} required in"
         text += f" {number(tight.hours, 1)} h."
-        if 0.0 <= tight.margin_mwh < 0.05:
+        if abs(tight.margin_mwh) < 0.05:
             text += " Nothing to spare means that the plan buys no more than this rule asks, not that it fails."
     return text
 

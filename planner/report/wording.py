@@ -107,6 +107,32 @@ PRICE_LAYER = {"dc_block": "DC block", "ac_system": "AC system", "all_in": "ever
 ENERGY_BASIS = {"dc_nameplate": "DC nameplate", "usable_ac": "usable AC"}
 #: What the replay finds worth a look.
 FINDING = {"credit": "tax credit", "committed": "signed orders", "margin": "spare energy", "delay": "late load"}
+#: Checks of the replay whose names alone say too little.
+CHECK = {
+    "ban": "purchase bans",
+    "bound": "the bound lies below the cost",
+    "content": "domestic content and material assistance",
+    "dates": "dates of orders and deliveries",
+    "host": "what the site can host",
+    "input": "the inputs are those that were planned",
+    "margins": "margins by period",
+    "max_share": "largest share of a supplier",
+    "min_order": "minimum orders",
+    "min_suppliers": "least number of suppliers",
+    "orders_figures": "figures of each order",
+    "orders_known": "orders are of known offers and dates",
+    "orders_whole": "containers are whole",
+    "public": "public money",
+    "reliability": "tightest outages",
+    "replay": "outages stepped through",
+    "replay_agreement": "stepping through agrees with the energy counted",
+    "required": "energy required",
+    "served": "load energised",
+    "supply": "what factories can deliver",
+    "tier": "price tiers",
+    "views": "cost to the buyer, without public money, and to the public",
+    "zone_report": "use of each zone as stated",
+}
 PUBLIC = {
     "duties": "duties",
     "recapture": "credits taken back",

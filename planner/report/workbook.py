@@ -6,12 +6,13 @@ from pathlib import Path
 
 from planner.answers import Explanation
 from planner.dossier import Dossier
-from planner.report.captions import lost_words
+from planner.report.captions import lost_words, offer_names, with_names
 from planner.report.chain import COLUMNS, ITEM_COLUMNS, sheet_formula, shown_values
 from planner.report.pack import Pack
 from planner.report.sheets import Book, cell
 from planner.report.sourcesheets import write_rows, write_sources
 from planner.report.wording import (
+    CHECK,
     CONTINGENCY,
     COST,
     CREDIT,
@@ -183,7 +184,8 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
          "threshold", "Credit", "Rate", "Million USD"),
         [
             (h.phase, h.construction_start_month, h.nameplate_mwh, h.domestic_frac, h.domestic_threshold_frac,
-             h.macr_frac, h.macr_threshold_frac, words(h.state, CREDIT), h.rate_frac, h.credit_musd)
+             h.macr_frac, h.macr_threshold_frac,
+             "nothing delivered" if h.domestic_frac is None else words(h.state, CREDIT), h.rate_frac, h.credit_musd)
             for h in dossier.phases
         ],
         ("text", "text", "one", "share", "share", "share", "share", "text", "share", "two"),
@@ -213,7 +215,8 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
         ("Zone", "What is full", "Area used m2", "allowed m2", "Energy MWh", "allowed MWh", "Hazard MWh", "allowed MWh",
          "Fire water l/min", "allowed l/min"),
         [
-            (u.zone, u.binding.replace("_", " "), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh, u.energy_allowed_mwh,
+            (u.zone, u.binding.replace("_", " "), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh,
+             u.energy_allowed_mwh,
              u.hazard_used_mwh, u.hazard_allowed_mwh, u.fire_water_used_lpm, u.fire_water_allowed_lpm)
             for u in plan.fire
         ],
@@ -227,10 +230,12 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     )
     sheet.section("Independent replay")
     verdict = plan.verification
-    residuals = [] if verdict is None else [(n.replace("_", " "), None, v) for n, v in verdict.residuals.items()]
+    residuals = [] if verdict is None else [(capital(words(n, CHECK)), None, v) for n, v in verdict.residuals.items()]
     sheet.table(("Check", "", "Largest relative violation"), residuals, ("text", "text", "tiny"))
     if verdict is not None:
-        notes = [(e, "fault") for e in verdict.errors] + [(f.text, words(f.topic, FINDING)) for f in verdict.findings]
+        notes = [(e, "fault") for e in verdict.errors] + [
+            (with_names(f.text, offer_names([plan])), words(f.topic, FINDING)) for f in verdict.findings
+        ]
         sheet.rows([(topic, text) for text, topic in notes], ("text", "text"))
     sheet.finish(2, 1, repeat=False)
 

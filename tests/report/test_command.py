@@ -12,7 +12,7 @@ import pytest
 
 from planner.faults import InputError
 from planner.report import write_report
-from planner.report.captions import lost_words
+from planner.report.captions import lost_words, with_names
 from planner.report.chain import evaluate
 from planner.report.pack import read_pack
 from planner.report.wording import harmless, number, percent, period
@@ -131,6 +131,10 @@ def test_losses_are_named(tiny_folder: Path) -> None:
     assert lost_words(plan, "lfp") == "LFP"
     assert lost_words(plan, "ford-glendale") == "Ford Glendale"
     assert lost_words(plan, "GM-LG Ultium") == "GM-LG Ultium"
+    names = {"block-a": "Alpha One", "block-a-2": "Beta"}
+    told = with_names("12 MWh more of block-a, none of block-a-2; Alpha One (block-a) and no-block-a stay", names)
+    assert told == "12 MWh more of Alpha One, none of Beta; Alpha One (block-a) and no-block-a stay"
+    assert with_names("block-a", {}) == "block-a"
 
 
 def test_words_and_numbers() -> None:

@@ -19,6 +19,7 @@ function label(text) {
   return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
+function capital(text) { return text.slice(0, 1).toUpperCase() + text.slice(1); }
 function shorten(text, most) { return text.length <= most ? text : text.slice(0, most - 1) + "\u2026"; }
 
 function number(value, digits) {

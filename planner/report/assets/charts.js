@@ -10,7 +10,7 @@ function initialLines(dossier) {
 
 // Supplier and product of an order; the name of the offer before it where two offers are of one product.
 function offerNames(dossier) {
-  const full = (a) => (a.product.startsWith(a.supplier) || a.supplier.startsWith("Reference ") ? a.product : a.supplier + " " + a.product);
+  const full = (a) => capital(a.product.startsWith(a.supplier) || a.supplier.startsWith("Reference ") ? a.product : a.supplier + " " + a.product);
   const all = dossier.awards.map(full);
   const twice = (name) => all.indexOf(name) !== all.lastIndexOf(name);
   const names = new Map(dossier.awards.map((a, i) => [a.offer, (twice(all[i]) ? a.offer + ": " : "") + all[i]]));
@@ -22,10 +22,10 @@ const NARROW = 560;
 function rowNames(names, width, most) {
   const axis = { tickvals: names.map((n, i) => i), showgrid: false, zeroline: false };
   if (width >= NARROW) return { yaxis: { ...axis, ticktext: names.map((n) => label(shorten(n, most)) + " "), range: [-0.6, names.length - 0.4] } };
-  const above = names.map((n, i) => ({ xref: "paper", x: 0, xanchor: "left", y: i + 0.46, yanchor: "middle", showarrow: false, align: "left", text: label(shorten(n, Math.floor(width / 6))) }));
-  return { yaxis: { ...axis, showticklabels: false, range: [-0.45, names.length - 0.28] }, annotations: above };
+  const above = names.map((n, i) => ({ xref: "paper", x: 0, xanchor: "left", y: i + 0.5, yanchor: "middle", showarrow: false, align: "left", text: label(shorten(n, Math.floor(width / 6))) }));
+  return { yaxis: { ...axis, showticklabels: false, ticks: "", range: [-0.45, names.length - 0.3] }, annotations: above };
 }
-function rowHeight(width, wide) { return width < NARROW ? 40 : wide; }
+function rowHeight(width, wide) { return width < NARROW ? 44 : wide; }
 
 function timelineFigure(dossier) {
   const named = offerNames(dossier);
@@ -57,7 +57,7 @@ function timelineFigure(dossier) {
     return {
       traces,
       layout: {
-        barmode: "overlay", height: 56 + rowHeight(width, 26) * ordered.length, ...rowNames(ordered.map(named), width, width < 800 ? 34 : 44), margin: { l: 8, r: 8, t: 26, b: 8 },
+        barmode: "overlay", height: 56 + rowHeight(width, 26) * ordered.length, ...rowNames(ordered.map(named), width, width < 800 ? 46 : 60), margin: { l: 8, r: 8, t: 26, b: 8 },
         xaxis: { type: "date", side: "top", range: [monthDate(monthText(from)), monthDate(monthText(to))], dtick: narrow && years > 5 ? "M24" : years > 5 || narrow ? "M12" : "M6", tickformat: years > 5 || narrow ? "%Y" : "%b %Y", tickangle: 0 },
       },
     };
@@ -155,7 +155,7 @@ function needFigure() {
   return (width) => {
     const steps = PLAN.requirement_waterfall_mwh.filter((s, i) => i === 0 || Math.abs(s.energy_mwh) >= 0.05);
     if (!steps.length) return null;
-    const rows = steps.map((s, i) => [s.step, s.energy_mwh, s.total_mwh, i === 0]);
+    const rows = steps.map((s, i) => [capital(s.step.replace(" x ", " \u00d7 ")), s.energy_mwh, s.total_mwh, i === 0]);
     const last = steps[steps.length - 1];
     rows.push(["DC nameplate bought", last.total_mwh, last.total_mwh, true]);
     const made = waterfall(rows, "MWh", width, rows.map((s) => (s[3] ? colour("ink") : s[1] < 0 ? "#2d8a57" : "#5b7fae")));

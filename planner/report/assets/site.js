@@ -86,9 +86,10 @@ function siteLegend(into, zones) {
   for (const [name, fill] of kinds) into.append(chip(fill, name, "square"));
   if (!kinds.size) return;
   into.append(chip(colour("line"), "balance of plant", "square"));
-  const marks = ["dashed: setback"];
+  const marks = [];
+  if (zones.some((z) => z.containers && (z.line_inset_m > 0 || z.hall_inset_m > 0))) marks.push("dashed: setback");
   if (zones.some((z) => z.blocks.some((b) => b.fire_group > 1))) marks.push("thin outlines: fire groups of several containers");
   if (zones.some((z) => z.blocks.some((b) => b.plot))) marks.push("pale units: plots of whole plants, area but not shape to scale");
   if (zones.some((z) => z.barrier)) marks.push("red: fire barrier");
-  into.append(element("span", marks.join(" \u00b7 ")));
+  if (marks.length) into.append(element("span", marks.join(" \u00b7 ")));
 }
