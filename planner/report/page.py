@@ -19,7 +19,7 @@ from planner.report.operating import duration_svg, week_svg
 from planner.report.pack import ROW_COLUMNS, Pack
 from planner.report.questions import answers, explain_command
 from planner.report.sankey import sankey
-from planner.report.why import PRICE_STEPS, Why, doubts, why_of
+from planner.report.why import PRICE_STEPS, Why, differs, doubts, why_of
 from planner.results import Plan
 
 SCRIPTS = ("base.js", "charts.js", "site.js", "tables.js", "explorer.js", "why.js", "start.js")
@@ -39,6 +39,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "cutoff": cutoff_words,
+        "differs": differs,
         "span": wording.span,
         "number": wording.number,
         "percent": wording.percent,

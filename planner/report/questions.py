@@ -160,7 +160,7 @@ def _why_not(pack: Pack, why: Why | None) -> Answer:
         text += f" Still open: {number(len(why.explanation.unfinished))} questions."
     if why.nearest:
         text += f" The nearest is {why.nearest.topic.removeprefix('The price of ')}: a price change of"
-        text += f" {why.nearest.stake} ({why.nearest.text.rstrip('.')})."
+        text += f" {why.nearest.stake}: {why.nearest.text}"
     return Answer("why_not", question, text, "why", "Why this, why not that")
 
 

@@ -154,6 +154,11 @@ def why_of(found: Explanation) -> Why:
     )  # fmt: skip
 
 
+def differs(text: str) -> str:
+    """How an alternative differs, without the share that has a column of its own."""
+    return capital(text.partition("; ")[2]) or "The same offers, in other amounts"
+
+
 def _unfinished(questions: Iterable[str]) -> list[str]:
     """What more time would add, by kind of question."""
     counts: dict[str, int] = {}

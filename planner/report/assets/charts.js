@@ -18,14 +18,15 @@ function offerNames(dossier) {
 }
 
 // Names of rows stand before their bars; on a phone, which has no room there, above them and whole.
-const NARROW = 560;
+const NARROW = 560, NAMES_ABOVE = 460;
 function rowNames(names, width, most) {
   const axis = { tickvals: names.map((n, i) => i), showgrid: false, zeroline: false };
-  if (width >= NARROW) return { yaxis: { ...axis, ticktext: names.map((n) => label(shorten(n, most)) + " "), range: [-0.6, names.length - 0.4] } };
+  const room = width < NARROW ? 28 : most;
+  if (width >= NAMES_ABOVE) return { yaxis: { ...axis, ticktext: names.map((n) => label(shorten(n, room)) + " "), range: [-0.6, names.length - 0.4] } };
   const above = names.map((n, i) => ({ xref: "paper", x: 0, xanchor: "left", y: i + 0.5, yanchor: "middle", showarrow: false, align: "left", text: label(shorten(n, Math.floor(width / 6))) }));
   return { yaxis: { ...axis, showticklabels: false, ticks: "", range: [-0.45, names.length - 0.3] }, annotations: above };
 }
-function rowHeight(width, wide) { return width < NARROW ? 44 : wide; }
+function rowHeight(width, wide) { return width < NAMES_ABOVE ? 44 : wide; }
 
 function timelineFigure(dossier) {
   const named = offerNames(dossier);

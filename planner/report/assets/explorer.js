@@ -57,7 +57,7 @@ function startExplorer() {
       const row = element("tr"), name = element("th", null, { scope: "row" });
       name.append(element("bdi", award.product), element("small", award.offer));
       const made = element("td"), from = element("td");
-      made.append(chip(chemistryColour(award.chemistry), chemistryName(award.chemistry, award.kind), "square"));
+      made.append(chip(chemistryColour(award.chemistry, award.kind), chemistryName(award.chemistry, award.kind), "square"));
       from.append(chip(originColour(award.origin), award.origin, "round"));
       row.append(name, made, from, element("td", number(award.containers), { class: "n" }), element("td", number(award.energy_usable_mwh), { class: "n" }), element("td", number(award.cost_musd, 1), { class: "n" }));
       body.append(row);

@@ -43,7 +43,7 @@ function pricesFigure(prices, steps) {
     return {
       traces,
       layout: {
-        barmode: "relative", height: 70 + 18 * lines + rowHeight(width, 22) * rows.length, ...rowNames(rows.map((r) => (r.bought ? "\u2605 " : "") + r.offer), width, 46), showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal" }, margin: { l: 8, r: 8, t: 12 + 18 * lines, b: 44 },
+        barmode: "relative", height: 70 + 18 * lines + rowHeight(width, 22) * rows.length, ...rowNames(rows.map((r) => (r.bought ? "\u2605 " : "") + capital(r.offer)), width, 46), showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal" }, margin: { l: 8, r: 8, t: 12 + 18 * lines, b: 44 },
         xaxis: { title: { text: "USD per usable AC kWh", standoff: 12 }, range: [0, most * (narrow ? 1.18 : 1.08)], nticks: narrow ? 4 : 8 },
       },
     };
