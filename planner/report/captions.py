@@ -190,7 +190,7 @@ def _content(dossier: Dossier) -> str:
             parts.append(f"phase {phase.phase}: nothing delivered")
         else:
             parts.append(f"phase {phase.phase}: {words(phase.state, CREDIT)}")
-    text = "Content of each construction phase (bars) against its thresholds (black marks); both are weighted by"
+    text = "Content of each construction phase (bars) against its thresholds (upright marks); both are weighted by"
     return text + f" nameplate energy. {capital('; '.join(parts))}."
 
 

@@ -16,8 +16,10 @@ LONGEST_CELL = 2000
 #: What a spreadsheet would take for the start of a formula, should the text ever be typed anew.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 FORMATS: dict[str, dict[str, Any]] = {
-    "text": {"text_wrap": True, "valign": "top", "indent": 1},
-    "quoted": {"text_wrap": True, "valign": "top", "indent": 1, "quote_prefix": True},
+    # Without its side an indent is passed over by LibreOffice.
+    "text": {"text_wrap": True, "valign": "top", "align": "left", "indent": 1},
+    "quoted": {"text_wrap": True, "valign": "top", "align": "left", "indent": 1, "quote_prefix": True},
+    "line": {"valign": "top", "align": "left", "indent": 1},
     "whole": {"num_format": "#,##0", "valign": "top"},
     "one": {"num_format": "#,##0.0", "valign": "top"},
     "two": {"num_format": "#,##0.00", "valign": "top"},
@@ -25,9 +27,18 @@ FORMATS: dict[str, dict[str, Any]] = {
     "musd": {"num_format": "#,##0.000000", "valign": "top"},
     "usd": {"num_format": "#,##0.00", "valign": "top"},
     "share": {"num_format": "0.0%", "valign": "top"},
+    "fine_share": {"num_format": "0.00%", "valign": "top"},
     "factor": {"num_format": "0.000000", "valign": "top"},
     "tiny": {"num_format": "0.00E+00", "valign": "top"},
-    "head": {"bold": True, "text_wrap": True, "valign": "bottom", "indent": 1, "bottom": 1, "bg_color": "#EEF1F5"},
+    "head": {
+        "bold": True,
+        "text_wrap": True,
+        "valign": "bottom",
+        "align": "left",
+        "indent": 1,
+        "bottom": 1,
+        "bg_color": "#EEF1F5",
+    },
     "head_n": {
         "bold": True,
         "text_wrap": True,

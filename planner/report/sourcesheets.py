@@ -6,8 +6,8 @@ from planner.report.pack import ROW_COLUMNS, Pack
 from planner.report.sheets import Book
 from planner.report.wording import CONFIDENCE
 
-#: Of the sheet of data rows about one page prints.
-_PRINTED_ROWS = 20
+#: Of the sheet of data rows one page prints: the first rows are those of the offers, which are long.
+_PRINTED_ROWS = 6
 
 
 def write_sources(book: Book, pack: Pack) -> None:
@@ -43,6 +43,7 @@ def write_rows(book: Book, pack: Pack) -> None:
     sheet.head([name.replace("_", " ") for name in ROW_COLUMNS], styles)
     top = sheet.row
     bought = ROW_COLUMNS.index("in_plan")
-    sheet.rows(sorted(pack.rows, key=lambda row: not row[bought]), styles)
+    rows = sorted(pack.rows, key=lambda row: not row[bought])
+    sheet.rows([(*row[:bought], "yes" if row[bought] else "no", *row[bought + 1 :]) for row in rows], styles)
     sheet.made.autofilter(top - 1, 0, max(sheet.row - 1, top), len(ROW_COLUMNS) - 1)
     sheet.finish(top, 2, print_rows=min(sheet.row, top + _PRINTED_ROWS))

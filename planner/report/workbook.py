@@ -21,6 +21,7 @@ from planner.report.wording import (
     STATUS,
     capital,
     chemistry,
+    period,
     words,
 )
 from planner.results import Plan
@@ -60,8 +61,8 @@ def _award(book: Book, plan: Plan, dossier: Dossier) -> None:
     facts = [
         ("Net present cost, million USD", plan.cost_musd, "two"),
         ("Proven bound, million USD", plan.bound_musd, "two"),
-        ("Could be cheaper by at most", plan.gap_frac, "share"),
-        ("Status", STATUS[plan.status], "text"),
+        ("Could be cheaper by at most", plan.gap_frac, "fine_share"),
+        ("Status", STATUS[plan.status], "line"),
         ("Replayed independently", "passed" if passed else "NOT VERIFIED", "text"),
         ("Weakest data", plan.provenance.get("lowest_confidence"), "text"),
         ("Full load from", dossier.headline.full_load_month or "not before the horizon", "text"),
@@ -194,7 +195,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     sheet.table(
         ("Period", "Phase", "Nameplate MWh", "Domestic content", "threshold", "Material assistance", "threshold"),
         [
-            (v.period, v.phase or "after the last", v.nameplate_mwh, v.domestic_frac, v.domestic_threshold_frac,
+            (period(v.period), v.phase or "after the last", v.nameplate_mwh, v.domestic_frac, v.domestic_threshold_frac,
              v.macr_frac, v.macr_threshold_frac)
             for v in dossier.vintages
         ],
@@ -204,7 +205,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     sheet.table(
         ("Contingency", "Lost", "Period", "Hours", "Required MWh", "Left MWh", "Margin MWh"),
         [
-            (words(m.contingency, CONTINGENCY), lost_words(plan, m.lost) if m.lost else "nothing", m.period, m.hours,
+            (words(m.contingency, CONTINGENCY), lost_words(plan, m.lost) if m.lost else "nothing", period(m.period), m.hours,
              m.required_mwh, m.delivered_mwh, m.margin_mwh)
             for m in plan.reliability
         ],
@@ -215,7 +216,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
         ("Zone", "What is full", "Area used m2", "allowed m2", "Energy MWh", "allowed MWh", "Hazard MWh", "allowed MWh",
          "Fire water l/min", "allowed l/min"),
         [
-            (u.zone, u.binding.replace("_", " "), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh,
+            (u.zone, _full(u.binding), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh,
              u.energy_allowed_mwh,
              u.hazard_used_mwh, u.hazard_allowed_mwh, u.fire_water_used_lpm, u.fire_water_allowed_lpm)
             for u in plan.fire
@@ -225,7 +226,15 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     sheet.section("Load by period")
     sheet.table(
         ("Period", "Held back by", "Target MW", "Energised MW"),
-        [(r.period, r.binding, r.target_mw, r.served_mw) for r in plan.critical_path],
+        [
+            (
+                period(r.period),
+                _full(r.binding),
+                r.target_mw,
+                r.served_mw,
+            )
+            for r in plan.critical_path
+        ],
         ("text", "text", "one", "one"),
     )
     sheet.section("Independent replay")
@@ -238,6 +247,10 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
         ]
         sheet.rows([(topic, text) for text, topic in notes], ("text", "text"))
     sheet.finish(2, 1, repeat=False)
+
+
+def _full(binding: str) -> str:
+    return "nothing" if binding == "none" else binding.replace("_", " ")
 
 
 def _exposure(book: Book, plan: Plan, dossier: Dossier) -> None:
@@ -303,7 +316,7 @@ def _explain(book: Book, found: Explanation) -> None:
         ("Offer", "Product", "Delivered", "Quote", "Unit", "At site, duty paid", "Net present value",
          "At site per kW"),
         [
-            (b.offer, b.name, b.period, b.quoted_price, b.price_unit, b.at_site_usd_per_kwh, b.net_usd_per_kwh,
+            (b.offer, b.name, period(b.period), b.quoted_price, b.price_unit, b.at_site_usd_per_kwh, b.net_usd_per_kwh,
              b.at_site_usd_per_kw)
             for b in found.bridges
         ],

@@ -283,7 +283,7 @@ def note_oddities(fleet: Fleet, plan: Plan, served: dict[str, float], tally: Tal
             )
     asked = problem.case.solver.gap_frac
     if number(plan.gap_frac) > asked + 1e-9:
-        tally.note("gap", f"gap {plan.gap_frac:.4%} lies above the asked {asked:.4%}")
+        tally.note("gap", f"{plan.gap_frac:.4%} lies above the {asked:.4%} asked")
     last = problem.periods[-1]
     if served.get(last.label, 0.0) < last.target_mw * (1 - 1e-9):
         tally.note("delay", f"{last.target_mw - served[last.label]:.6g} MW are still not served in the last period")

@@ -100,16 +100,16 @@ def test_sources_are_for_print_and_rows_for_reading(front_folder: Path) -> None:
     book = openpyxl.load_workbook(front_folder / "report.xlsx")
     rows = list(book["Data rows"].iter_rows(min_row=4, values_only=True))
     used = plan_of(front_folder)["provenance"]["data_rows_used"]
-    assert [bool(row[8]) for row in rows] == [True] * used + [False] * (len(rows) - used)
+    assert [row[8] for row in rows] == ["yes"] * used + ["no"] * (len(rows) - used)
     assert len(rows) > used > 0
-    assert str(book["Data rows"].print_area).endswith("$I$23")
+    assert str(book["Data rows"].print_area).endswith("$I$9")
     sources = {row[0]: row for row in book["Sources"].iter_rows(min_row=4, values_only=True)}
     assert sources.keys() == {row[4] for row in rows}
     assert str(book["Sources"].print_area).endswith(f"$F${3 + len(sources)}")
     weakest = ("assumption", "memory", "low", "medium", "high")
     for source, (_, latest, count, bought, confidence, tables) in sources.items():
         mine = [row for row in rows if row[4] == source]
-        assert (count, bought) == (len(mine), sum(bool(row[8]) for row in mine))
+        assert (count, bought) == (len(mine), sum(row[8] == "yes" for row in mine))
         assert latest == max(row[5] for row in mine)
         assert confidence == min((row[6] for row in mine), key=weakest.index)
         assert set(tables.split(", ")) == {row[0].replace("_", " ") for row in mine}
