@@ -205,8 +205,8 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
     sheet.table(
         ("Contingency", "Lost", "Period", "Hours", "Required MWh", "Left MWh", "Margin MWh"),
         [
-            (words(m.contingency, CONTINGENCY), lost_words(plan, m.lost) if m.lost else "nothing", period(m.period), m.hours,
-             m.required_mwh, m.delivered_mwh, m.margin_mwh)
+            (words(m.contingency, CONTINGENCY), lost_words(plan, m.lost) if m.lost else "nothing", period(m.period),
+             m.hours, m.required_mwh, m.delivered_mwh, m.margin_mwh)
             for m in plan.reliability
         ],
         ("text", "text", "text", "two", "one", "one", "two"),
