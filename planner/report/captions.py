@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from planner.dossier import Dossier
 from planner.report.pack import Pack
@@ -123,14 +123,6 @@ def lost_words(plan: Plan, lost: str) -> str:
 def offer_names(plans: Iterable[Plan]) -> dict[str, str]:
     """Supplier and product of every offer that some plan buys."""
     return {a.offer: a.name for plan in plans if plan.dossier is not None for a in plan.dossier.awards}
-
-
-def with_names(text: str, names: Mapping[str, str]) -> str:
-    """A sentence with offers called by supplier and product; what stands in brackets behind a name is left."""
-    if not names:
-        return text
-    known = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
-    return re.sub(rf"(?<![\w(-])({known})(?![\w-])", lambda found: names[found[1]], text)
 
 
 def public_words(plan: Plan) -> str:

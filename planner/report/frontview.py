@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from planner.report.captions import offer_names, with_names
+from planner.report.captions import offer_names
 from planner.report.pack import Front, Jump, Point
-from planner.report.wording import musd, number, percent
+from planner.report.wording import musd, number, percent, with_names
 from planner.results import Plan
 from planner.units import USD_PER_MUSD
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from planner.dossier import OutageCurve
 from planner.report import wording
-from planner.report.captions import captions, lost_words, offer_names, public_words, with_names
+from planner.report.captions import captions, lost_words, offer_names, public_words
 from planner.report.frontview import FrontView, cutoff_words, front_view
 from planner.report.operating import duration_svg, week_svg
 from planner.report.pack import ROW_COLUMNS, Pack
@@ -64,7 +64,7 @@ def page_html(pack: Pack) -> str:
     """
     pages = environment()
     pages.filters["lost"] = lambda name: lost_words(pack.plan, name)
-    pages.filters["named"] = lambda text: with_names(text, offer_names([pack.plan]))
+    pages.filters["named"] = lambda text: wording.with_names(text, offer_names([pack.plan]))
     library = asset("plotly-basic.min.js")
     script = "\n".join(asset(name) for name in SCRIPTS)
     why = None if pack.explanation is None else why_of(pack.explanation)

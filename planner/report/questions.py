@@ -9,7 +9,7 @@ from planner.report.captions import captions, lost_words
 from planner.report.frontview import FrontView
 from planner.report.pack import Pack
 from planner.report.why import Why
-from planner.report.wording import CONTINGENCY, number, period, span, words
+from planner.report.wording import CONTINGENCY, number, period, span, with_bans, words
 from planner.results import Plan
 
 
@@ -178,7 +178,8 @@ def _clash(pack: Pack, why: Why | None) -> Answer:
     if dearest.verdict == "binds":
         what = "dropping" if dearest.change == "dropped" else "easing"
         saved = span(dearest.saved_lower_musd, dearest.saved_upper_musd)
-        text += f" The rule that pays most to give way here: {dearest.words}; {what} it saves {saved} million USD."
+        text += f" The rule that pays most to give way here: {with_bans(dearest.words)}; {what} it saves {saved}"
+        text += " million USD."
     else:
         text += f" No rule of the {number(len(why.rules))} priced is proved to cost anything."
     return Answer("clash", question, text, "why-rules-title", "What each rule costs")

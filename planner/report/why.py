@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
 from planner.answers import Alternative, Bridge, Explanation, OfferAnswer, Range, RulePrice, Threshold
 from planner.dossier import Turn
-from planner.report.wording import capital, change, chemistry, number, percent, period, span
+from planner.report.wording import (
+    CHECK,
+    capital,
+    change,
+    chemistry,
+    number,
+    percent,
+    period,
+    periods,
+    span,
+    with_bans,
+    with_names,
+    words,
+)
 
 #: What moves for an offer to enter or leave, in the order of the columns.
 FIGURES = ("price", "duty", "lead_time", "allocation")
@@ -53,13 +66,14 @@ class OfferRow:
 
 @dataclass(frozen=True)
 class RuleRow:
-    """What a rule costs: all of it, and one unit of it."""
+    """What a rule costs: all of it, and one unit of it, which may not have been asked yet."""
 
     rule: str
     words: str
     dropped: RulePrice | None
     eased: RulePrice | None
     eased_words: str
+    waiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,11 @@ class Why:
     def names(self) -> dict[str, str]:
         """Supplier and product of every offer."""
         return {b.offer: b.name for b in self.explanation.bridges}
+
+    def broken(self, text: str) -> str:
+        """What a plan breaks: the check in words, and products where offers are named."""
+        check, _, rest = text.partition(": ")
+        return f"{capital(words(check, CHECK))}: {with_bans(periods(with_names(rest, self.names)))}"
 
     def bought(self, plan: Alternative) -> list[str]:
         """What an alternative buys over all periods, the most energy first."""
@@ -147,7 +166,7 @@ def why_of(found: Explanation) -> Why:
     bridges = sorted(found.bridges, key=lambda b: (b.chemistry == "none", b.at_site_usd_per_kwh))
     prices = [PriceRow(b, _price_steps(b)) for b in bridges]
     return Why(
-        explanation=found, offers=tuple(offers), rules=_rule_rows(found.rules),
+        explanation=found, offers=tuple(offers), rules=_rule_rows(found.rules, found.unfinished),
         ranges=tuple(r for r in found.ranges if r.verdict != "in none"), in_none=tuple(none), prices=tuple(prices),
         turns=tuple(_turnings(found)), unfinished=tuple(_unfinished(found.unfinished)),
         nearest=next(iter(_near_prices(o for o in found.offers if not o.bought)), None),
@@ -183,7 +202,7 @@ def _offer_row(answer: OfferAnswer) -> OfferRow:
     # Where no figure brings it in, the sentence says more than the cell.
     told = [answer.text, *(f"{t.figure.replace('_', ' ')}: {t.text}" for t in answer.thresholds if t.enters_at is None)]
     figures = tuple(_figure(answer, figure) for figure in FIGURES)
-    return OfferRow(answer, Cell((span(low, high),), sort=low), figures, "; ".join(told))
+    return OfferRow(answer, Cell((span(low, high),), sort=low), figures, with_bans(periods("; ".join(told))))
 
 
 def _figure(answer: OfferAnswer, figure: str) -> Cell:
@@ -224,14 +243,23 @@ def threshold_cell(t: Threshold) -> Cell:
     return Cell(tuple(parts) or ("none found",), tuple(below), t.change_enters_frac)
 
 
-def _rule_rows(prices: Iterable[RulePrice]) -> tuple[RuleRow, ...]:
+def _rule_rows(prices: Iterable[RulePrice], waiting: Collection[str]) -> tuple[RuleRow, ...]:
     """One row per rule, the dearest first."""
     made = []
     for rule, group in groupby(sorted(prices, key=lambda r: r.rule), key=lambda r: r.rule):
         kinds = {price.change: price for price in group}
         dropped, eased = kinds.get("dropped"), kinds.get("eased")
-        words = next(iter(kinds.values())).words
-        made.append(RuleRow(rule, words, dropped, eased, eased.text.partition(": ")[0] if eased else ""))
+        words = with_bans(next(iter(kinds.values())).words)
+        made.append(
+            RuleRow(
+                rule,
+                words,
+                dropped,
+                eased,
+                eased.text.partition(": ")[0] if eased else "",
+                f"rule {rule}, eased" in waiting,
+            )
+        )
 
     def saved(row: RuleRow) -> tuple[float, float]:
         price = row.dropped or row.eased
@@ -286,7 +314,7 @@ def _binding_rules(rules: Iterable[RulePrice]) -> list[Turning]:
     )
     return [
         Turning(
-            f"The rule: {r.words}", f"{span(r.saved_lower_musd, r.saved_upper_musd)} million USD",
+            f"The rule: {with_bans(r.words)}", f"{span(r.saved_lower_musd, r.saved_upper_musd)} million USD",
             f"Without it, and with everything decided anew, the plan {r.text}.",
         )
         for r in bind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 LONGEST_TEXT = 2000
@@ -107,6 +108,24 @@ PRICE_LAYER = {"dc_block": "DC block", "ac_system": "AC system", "all_in": "ever
 ENERGY_BASIS = {"dc_nameplate": "DC nameplate", "usable_ac": "usable AC"}
 #: What the replay finds worth a look.
 FINDING = {"credit": "tax credit", "committed": "signed orders", "margin": "spare energy", "delay": "late load"}
+#: Purchase bans of the tables.
+BAN = {
+    "ndaa2024-s154": "National Defense Authorization Act 2024, section 154",
+    "usc10-4865": "10 USC 4865",
+    "list1260h-direct": "section 1260H list",
+    "list1260h-indirect": "section 1260H list, goods bought through others",
+    "fcc-covered-list": "FCC covered list",
+    "control-software": "control software that answers to China",
+    "texas-lone-star": "Texas Lone Star Infrastructure Protection Act",
+}
+#: Plans that a reviewer asks about.
+BASELINE = {
+    "optimum": "The plan",
+    "all_china": "All China",
+    "all_allied": "All allied",
+    "cheapest_chemistry": "Cheapest chemistry alone",
+    "rule_of_thumb_4h": "Rule of thumb, 4 h",
+}
 #: Checks of the replay whose names alone say too little.
 CHECK = {
     "ban": "purchase bans",
@@ -223,6 +242,19 @@ def change(value: float) -> str:
 def words(name: str, table: dict[str, str]) -> str:
     """The words of a name, or the name itself with spaces."""
     return table.get(name, name.replace("_", " "))
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """A sentence with words in place of names of the tables; what stands in brackets is left."""
+    if not names:
+        return text
+    known = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.sub(rf"(?<![\w(-])({known})(?![\w-])", lambda found: names[found[1]], text)
+
+
+def with_bans(text: str) -> str:
+    """A sentence with every purchase ban of the tables by its law."""
+    return with_names(text, BAN)
 
 
 def capital(text: str) -> str:

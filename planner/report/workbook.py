@@ -6,7 +6,7 @@ from pathlib import Path
 
 from planner.answers import Explanation
 from planner.dossier import Dossier
-from planner.report.captions import lost_words, offer_names, with_names
+from planner.report.captions import lost_words, offer_names
 from planner.report.chain import COLUMNS, ITEM_COLUMNS, sheet_formula, shown_values
 from planner.report.pack import Pack
 from planner.report.sheets import Book, cell
@@ -22,6 +22,8 @@ from planner.report.wording import (
     capital,
     chemistry,
     period,
+    with_bans,
+    with_names,
     words,
 )
 from planner.results import Plan
@@ -286,7 +288,7 @@ def _explain(book: Book, found: Explanation) -> None:
     sheet.table(
         ("Offer", "Why", "Verdict", "Costs more, at least, million USD", "at most", "Product"),
         [
-            (a.offer, a.text, a.verdict, a.extra_cost_lower_musd, a.extra_cost_upper_musd, a.name)
+            (a.offer, with_bans(a.text), a.verdict, a.extra_cost_lower_musd, a.extra_cost_upper_musd, a.name)
             for a in found.offers
         ],
         ("text", "text", "text", "two", "two", "text"),
@@ -305,8 +307,8 @@ def _explain(book: Book, found: Explanation) -> None:
     sheet.table(
         ("Rule", "Key", "Change", "By", "Unit", "Saves, at least, million USD", "at most", "Verdict"),
         [
-            (r.words, r.rule, r.change, None if r.change == "dropped" else r.amount, r.unit, r.saved_lower_musd,
-             r.saved_upper_musd, r.verdict)
+            (with_bans(r.words), r.rule, r.change, None if r.change == "dropped" else r.amount, r.unit,
+             r.saved_lower_musd, r.saved_upper_musd, r.verdict)
             for r in found.rules
         ],
         ("text", "text", "text", "two", "text", "two", "two", "text"),

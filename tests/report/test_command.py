@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+import planner
 from planner.faults import Fault, InputError
 from planner.report import left_aside_words, write_report
-from planner.report.captions import lost_words, with_names
+from planner.report.captions import lost_words
 from planner.report.chain import evaluate
 from planner.report.pack import read_pack
-from planner.report.wording import harmless, number, percent, period
+from planner.report.wording import BAN, harmless, number, percent, period, with_bans, with_names
 from tests.report.folders import plan_of
 
 POINT = '{"measure": "value", "points": [{"cost_musd": 1, "exposure_frac": 0, "plan": "%s"}]}'
@@ -140,6 +141,10 @@ def test_losses_are_named(tiny_folder: Path) -> None:
     told = with_names("12 MWh more of block-a, none of block-a-2; Alpha One (block-a) and no-block-a stay", names)
     assert told == "12 MWh more of Alpha One, none of Beta; Alpha One (block-a) and no-block-a stay"
     assert with_names("block-a", {}) == "block-a"
+    assert with_bans("ban: usc10-4865, control-software (2030)") == (
+        "ban: 10 USC 4865, control software that answers to China (2030)"
+    )
+    assert BAN.keys() == {row.ban for row in planner.load_case("defence-50mw").tables.bans}
 
 
 def test_words_and_numbers() -> None:
