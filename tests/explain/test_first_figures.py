@@ -12,9 +12,11 @@ from planner.explain.breakeven import first_root, price_threshold, slope_row
 from planner.explain.desk import Desk
 from planner.explain.offers import price_offer, turn_offer
 from planner.explain.ranges import groups_of, range_of
+from planner.explain.rule_prices import changes_of, price_rule
 from planner.inputs import load_case
 from planner.pipeline import plan
 from planner.problem import Problem
+from planner.rulebook import rules_of
 from planner.solve import Stop
 from planner.workbench import Bracket
 from tests.explain.test_prices import SMALL
@@ -65,6 +67,43 @@ def test_first_brackets_hold_the_exact_answers(kind: Any, factor: float) -> None
             assert first_range.most_upper_mwh >= true_range.most_lower_mwh - 1e-4
         assert first_range.least_lower_mwh <= first_range.least_upper_mwh + 1e-6
         assert first_range.most_lower_mwh <= first_range.most_upper_mwh + 1e-6
+
+
+@pytest.mark.parametrize("kind", ["whole", "fractions"])
+def test_first_brackets_of_rules_hold_the_exact_prices(kind: Any) -> None:
+    problem = lean(**SMALL)
+    found = plan(problem, gap_frac=0.0)
+    exact, rough = (Desk(problem, found, Stop(300.0), kind, gap, 60.0) for gap in (0.0, WIDE))
+    wide = 0
+    for rule in (r for r in rules_of(problem) if "dropped" in changes_of(r)):
+        true, first = price_rule(exact, rule, "dropped"), price_rule(rough, rule, "dropped", branch=False)
+        assert true.settled
+        assert None not in (true.saved_lower_musd, true.saved_upper_musd, first.saved_upper_musd)
+        assert first.saved_lower_musd <= true.saved_upper_musd + 2e-6
+        assert first.saved_upper_musd >= true.saved_lower_musd - 2e-6
+        assert first.settled or first.verdict in ("open", "binds")
+        wide += not first.settled
+        narrowed = price_rule(rough, rule, "dropped", known=first)  # what is known is never lost
+        assert narrowed.settled
+        assert narrowed.saved_lower_musd >= first.saved_lower_musd
+        assert narrowed.saved_upper_musd <= first.saved_upper_musd
+    assert wide
+
+
+def test_rules_are_bracketed_before_alternatives_and_narrowed_after() -> None:
+    problem: Problem = lean(**SMALL)
+    said: list[str] = []
+    found = explain_plan(
+        problem, plan(problem), Asked(every_rule=True, alternatives=True), problem_kind="fractions", note=said.append
+    )
+    rules = [i for i, text in enumerate(said) if text.startswith("rule ") and "dropped" in text]
+    first = [i for i in rules if said[i].endswith("first figures")]
+    others = [i for i, text in enumerate(said) if text.startswith("alternative")]
+    assert others
+    assert max(first) < min(others) < min(i for i in rules if i not in first)
+    assert {r.rule for r in found.rules} == {r.name for r in rules_of(problem)}
+    assert all(r.settled for r in found.rules)
+    assert not found.unfinished
 
 
 def test_where_no_plan_is_known_relaxations_still_bound_the_price() -> None:

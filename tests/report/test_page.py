@@ -74,8 +74,8 @@ def test_no_machine_words_in_prose(name: str, watch: Any, request: pytest.Fixtur
     page = watch(request.getfixturevalue(name)).page
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     page.evaluate(
-        "document.querySelectorAll('code, pre, .hash, #rows, #row-filters, #why-rules small, table:has(.hash), script, style')"
-        ".forEach(e => e.remove())"
+        "document.querySelectorAll('code, pre, .hash, table:has(.hash), #rows, #row-filters, #why-rules small, script,"
+        " style').forEach(e => e.remove())"
     )
     text = page.locator("body").inner_text()
     assert len(text) > 3000
