@@ -212,12 +212,14 @@ def _cutoff(named: Sequence[NamedPoint]) -> str:
     dear = [n for n in named if n.premium_musd > 0]
     if not dear:
         return "There is no premium to pay: the cheapest plan is also the least exposed."
-    parts = []
+    paying, never = [], []
     for n in dear:
         pays = cutoff_words(n.point)
-        since = "at no probability" if pays == "never" else f"from {pays}"
-        parts.append(f"{since} {n.where} (premium of {musd(n.premium_musd)} million USD)")
-    return f"The premium pays {', '.join(parts)}."
+        told = f"{n.where} (premium of {musd(n.premium_musd)} million USD)"
+        never.append(told) if pays == "never" else paying.append(f"from {pays} {told}")
+    text = [f"The premium pays {', '.join(paying)}."] if paying else []
+    text += [f"At no probability does {'it' if paying else 'the premium'} pay {', or '.join(never)}."] if never else []
+    return " ".join(text)
 
 
 def _public(named: Sequence[NamedPoint], stretches: Sequence[Stretch]) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from planner.faults import Fault, InputError
 from planner.report import write_report
-from planner.report.pack import read_pack
+from planner.report.frontview import front_view
+from planner.report.pack import Front, Point, read_pack
 from planner.report.wording import musd, number, percent, span
 from tests.report.folders import plan_of
 
@@ -216,11 +217,32 @@ def test_the_front_says_what_the_next_step_costs(mission_folder: Path, watch: An
     seen.quiet()
 
 
+def test_a_premium_that_never_pays_is_said_so() -> None:
+    def said(*pays: float | None) -> str:
+        points = tuple(
+            Point(cost_musd=100.0 + 10.0 * i, exposure_frac=0.5 - 0.2 * i, role="knee" if i == 1 else "",
+                  cutoff_break_even_frac_per_yr=frac)
+            for i, frac in enumerate(pays)
+        )  # fmt: skip
+        return front_view(Front(measure="cell", points=points), [None] * len(points)).sentences["cutoff"]
+
+    assert said(0.0, 0.02, 0.1) == (
+        "The premium pays from 2.00\u00a0% a year at the knee (premium of 10.0 million USD), from 10.00\u00a0% a year"
+        " at the secure end (premium of 20.0 million USD)."
+    )
+    assert said(0.0, 0.02, None).endswith(
+        "a year at the knee (premium of 10.0 million USD). At no probability does it pay at the secure end"
+        " (premium of 20.0 million USD)."
+    )
+    assert said(0.0, None, None) == (
+        "At no probability does the premium pay at the knee (premium of 10.0 million USD), or at the secure end"
+        " (premium of 20.0 million USD)."
+    )
+
+
 def test_who_pays_adds_up(mission_folder: Path) -> None:
     """Stretches of the front, from the plans alone: the buyer's and the public's part of each."""
     pack = read_pack(mission_folder)
-    from planner.report.frontview import front_view
-
     assert pack.front is not None
     view = front_view(pack.front, pack.front_plans)
     plans = [p for p in pack.front_plans if p is not None]
