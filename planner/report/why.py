@@ -232,9 +232,11 @@ def threshold_cell(t: Threshold) -> Cell:
     else:
         parts = [] if t.enters_at is None else [f"in {up} {said(t.enters_at)}"]
         far = (t.change_stays_out_frac or 0.0) > _FAR_FRAC
-        parts += [] if t.stays_out_at is None or far else [f"out {down} {said(t.stays_out_at)}"]
+        never = t.stays_out_at is not None and t.figure in ("price", "duty") and t.stays_out_at <= 0.0
+        parts += [] if t.stays_out_at is None or far or never else [f"out {down} {said(t.stays_out_at)}"]
+        parts += ["out even at 0"] if never else []
         parts += [f"out only beyond {_FAR_FRAC + 1:g} \u00d7"] if far else []
-        moved = (("in", t.change_enters_frac), ("out", None if far else t.change_stays_out_frac))
+        moved = (("in", t.change_enters_frac), ("out", None if far or never else t.change_stays_out_frac))
         changes = [f"{what} {change(value)}" for what, value in moved if value is not None]
     unit = "" if t.figure == "duty" else f" {t.unit}"
     below = [f"now {said(t.now)}{unit}", *([f"for {period(t.period)}"] if t.period else [])]

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from planner.answers import Threshold
 from planner.faults import Fault, InputError
 from planner.report import write_report
 from planner.report.frontview import front_view
 from planner.report.pack import Front, Point, read_pack
+from planner.report.why import threshold_cell
 from planner.report.wording import musd, number, percent, span
 from tests.report.folders import plan_of
 
@@ -215,6 +217,16 @@ def test_the_front_says_what_the_next_step_costs(mission_folder: Path, watch: An
             assert f"{number(point['public_usd_per_mwh'])} USD" in facts
         page.keyboard.press("ArrowRight")
     seen.quiet()
+
+
+def test_an_offer_that_stays_out_at_any_price_says_so() -> None:
+    free = Threshold(
+        figure="price", unit="USD/kWh", now=28.3, enters_at=None, stays_out_at=0.0, change_enters_frac=None,
+        change_stays_out_frac=-1.0, text="", period="2033-01..2036-12",
+    )  # fmt: skip
+    cell = threshold_cell(free)
+    assert cell.lines == ("out even at 0",)
+    assert cell.below == ("now 28.30 USD/kWh", "for 2033\u20132036")
 
 
 def test_a_premium_that_never_pays_is_said_so() -> None:
