@@ -153,3 +153,12 @@ def test_plan_names_what_would_change_it(front_folder: Path) -> None:
     turns = plan_of(front_folder)["dossier"]["turns"]
     assert len(turns) >= 3
     assert all(t["at_stake_musd"] > 0 and t["text"] for t in turns)
+
+
+def test_turns_say_words_and_name_a_product_once(tiny_folder: Path) -> None:
+    """Two offers of one product are one name in a sentence, and no key of a case stands in it."""
+    turns = {t["topic"]: t["text"] for t in plan_of(tiny_folder)["dossier"]["turns"]}
+    for topic in ("Disputed suppliers", "Weak data"):
+        assert turns[topic].count("Fluence Gridstack Pro 5000 (AESC Smyrna cells)") == 1
+    assert "under a stricter reading" in turns["Disputed suppliers"]
+    assert not [text for text in turns.values() if "_" in text or "policy." in text]
