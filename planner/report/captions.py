@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from planner.dossier import Dossier
 from planner.report.pack import Pack
 from planner.report.wording import (
+    BINDING,
     CONFIDENCE_WORDS,
     CONTINGENCY,
     COST,
@@ -92,7 +93,7 @@ def _load(plan: Plan) -> str:
     late = [r for r in plan.critical_path if r.served_mw < r.target_mw - 1e-6 * max(1.0, r.target_mw)]
     if not late:
         return "Load that is wanted and load that is energised: all of it on time."
-    held = sorted({r.binding for r in late})
+    held = sorted({words(r.binding, BINDING) for r in late})
     return (
         f"Load that is wanted and load that is energised. It is late in {', '.join(period(r.period) for r in late)};"
         + (f" what holds it back: {', '.join(held)}.")

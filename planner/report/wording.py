@@ -152,6 +152,8 @@ CHECK = {
     "views": "cost to the buyer, without public money, and to the public",
     "zone_report": "use of each zone as stated",
 }
+#: What holds load back.
+BINDING = {"none": "nothing", "grid": "the grid", "storage": "storage that is not there yet"}
 PUBLIC = {
     "duties": "duties",
     "recapture": "credits taken back",

@@ -133,7 +133,8 @@ def _cost(book: Book, plan: Plan, dossier: Dossier) -> None:
                 text = sheet_formula(spec.formula, row, place)
                 sheet.formula(row, column, text, float(str(values[spec.key])), style)
             else:
-                sheet.put(row, column, values[spec.key], style)
+                value = values[spec.key]
+                sheet.put(row, column, period(str(value)) if spec.key == "period" else value, style)
         sheet.row += 1
     end = sheet.row
     sheet.section("Items, million USD at present value")
@@ -150,7 +151,7 @@ def _cost(book: Book, plan: Plan, dossier: Dossier) -> None:
         sheet.row += 1
     for other in dossier.other_costs:
         sheet.put(sheet.row, 0, words(other.item, COST))
-        sheet.put(sheet.row, 1, other.what)
+        sheet.put(sheet.row, 1, period(other.what))
         sheet.put(sheet.row, 2, other.cost_musd, "musd")
         sheet.row += 1
     last = max(sheet.row - 1, first)
