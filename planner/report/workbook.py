@@ -12,6 +12,7 @@ from planner.report.pack import Pack
 from planner.report.sheets import Book, cell
 from planner.report.sourcesheets import write_rows, write_sources
 from planner.report.wording import (
+    BINDING,
     CHECK,
     CONTINGENCY,
     COST,
@@ -219,7 +220,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
         ("Zone", "What is full", "Area used m2", "allowed m2", "Energy MWh", "allowed MWh", "Hazard MWh", "allowed MWh",
          "Fire water l/min", "allowed l/min"),
         [
-            (u.zone, _full(u.binding), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh,
+            (u.zone, words(u.binding, BINDING), u.area_used_m2, u.area_allowed_m2, u.energy_used_mwh,
              u.energy_allowed_mwh,
              u.hazard_used_mwh, u.hazard_allowed_mwh, u.fire_water_used_lpm, u.fire_water_allowed_lpm)
             for u in plan.fire
@@ -232,7 +233,7 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
         [
             (
                 period(r.period),
-                _full(r.binding),
+                words(r.binding, BINDING),
                 r.target_mw,
                 r.served_mw,
             )
@@ -250,10 +251,6 @@ def _compliance(book: Book, plan: Plan, dossier: Dossier) -> None:
         ]
         sheet.rows([(topic, text) for text, topic in notes], ("text", "text"))
     sheet.finish(2, 1, repeat=False)
-
-
-def _full(binding: str) -> str:
-    return "nothing" if binding == "none" else binding.replace("_", " ")
 
 
 def _exposure(book: Book, plan: Plan, dossier: Dossier) -> None:
