@@ -70,6 +70,29 @@ class Outcome:
         return bool(np.isposinf(self.bound_musd))
 
 
+@dataclass(frozen=True)
+class Tolled:
+    """One world that signs for itself and pays a toll, containers in fractions.
+
+    Attributes
+    ----------
+    bound_musd
+        No orders cost it less, the toll counted; infinite where nothing fits.
+    cost_musd, signed
+        Its own cost in the solution found, and what it signs and reserves there; None without one.
+    """
+
+    world: str
+    bound_musd: float
+    cost_musd: float = np.inf
+    signed: Mapping[OrderKey | str, float] | None = None
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is proved that nothing fits."""
+        return bool(np.isposinf(self.bound_musd))
+
+
 class Hedger:
     """Solves the worlds of a prospect, together and one by one.
 
@@ -92,6 +115,7 @@ class Hedger:
         self._blocks: dict[str, Block] = {}
         self._rows: dict[str, tuple[RowKey, ...]] = {}
         self._known: dict[tuple[str, Any], Outcome] = {}
+        self._tolled_at: dict[str, FloatArray] = {}
 
     def joint(self, seconds: float, start: Start | None = None, prospect: Prospect | None = None) -> FirstStage:
         """First stages over all worlds and their bound; of another prospect with the same worlds, if one is given."""
@@ -118,6 +142,34 @@ class Hedger:
             if fixed is None and found.plan is not None:  # with these orders fixed the same plan is the best
                 self._known.setdefault((name, _frozen(self.prospect, self.worlds[name], found.fixed)), found)
         return self._known[key]
+
+    def tolled(self, name: str, toll: Toll, seconds: float, ease: float = 1.0) -> Tolled:
+        """One world that signs for itself and pays a toll: its bound, and what it does then.
+
+        ``ease`` widens the gap for a world that counts little.
+        """
+        world = self.worlds[name]
+        block = self.block(world)
+        search = self._search(Joining(self.prospect, [block], None, toll), seconds)
+        search.gap_frac *= ease
+        try:
+            found = search.bounded(self._tolled_at.get(name))
+        except Infeasible:
+            return Tolled(name, np.inf)
+        except NoPlan:
+            return Tolled(name, -np.inf)
+        finally:
+            self.interrupted |= search.stop.interrupted
+        self._remember([block], search)
+        if found.x is None:
+            return Tolled(name, found.bound)
+        self._tolled_at[name] = found.x
+        joint = search.joint
+        signed: dict[OrderKey | str, float] = {
+            k: float(found.x[joint.signed[k]]) for k in self.prospect.signed_before(world)
+        }
+        signed |= {k: float(found.x[j]) for k, j in joint.reserved.items()}
+        return Tolled(name, found.bound, joint.cost_musd(0, found.x), {k: n for k, n in signed.items() if n > 1e-6})
 
     def block(self, world: World) -> Block:
         """The model of a world, built when it is first needed."""
