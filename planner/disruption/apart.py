@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from planner.disruption.hands import Hands, Job, time_shares
+from planner.disruption.hands import Hands, Job, eases, time_shares
 from planner.disruption.hedge import Outcome, Tolled
 from planner.disruption.joint import Fixed, Toll
 from planner.disruption.tolls import Decision, Tolls, shared_decisions
@@ -35,8 +35,6 @@ _GOOD = 0.1
 #: The worst aim gives every world at least this share of an even weight, so that its cost is looked at.
 _LEAST_WEIGHT = 1e-3
 _MASTER_S = 30.0
-#: How much wider the gap of a world that counts little may be.
-_EASE = 2.0
 
 
 class Ledger:
@@ -184,7 +182,7 @@ class Apart:
             if tried is None or tried[1] - best <= 0.1 * slack:
                 break
             self.rounds += 1
-            tell(f"tolls, round {self.rounds}")
+            tell(f"tolls, round {self.rounds}: bound {best:,.2f}, best orders {aim:,.2f}")
             found = self._all(tried[0], left_s)
             if found is None or any(t.impossible for t in found):  # no toll makes a world impossible: a fault
                 break
@@ -206,11 +204,11 @@ class Apart:
         """Every world at these tolls; None if not all were solved."""
         place = {world.name: w for w, world in enumerate(self.prospect.worlds)}
         found: dict[int, Tolled] = {}
-        shares, even = time_shares(list(tolls.weight)), float(tolls.weight.mean())
+        shares, ease = time_shares(list(tolls.weight)), eases(list(tolls.weight))
         jobs = (
             Job(
                 name, None, max(1.0, left_s() * min(1.0, self.hands.size * shares[w])), self.ledger.tolls_of(w, tolls),
-                ease=float(np.clip(even / max(tolls.weight[w], 1e-12), 1.0, _EASE)),
+                ease[w],
             )
             for name, w in place.items()
         )  # fmt: skip

@@ -18,7 +18,7 @@ import numpy as np
 from planner.crew import Crew
 from planner.disruption.apart import Apart
 from planner.disruption.found import Decided, Found, aim_of, needed
-from planner.disruption.hands import Away, Hands, Here, Job, time_shares
+from planner.disruption.hands import Away, Hands, Here, Job, eases, time_shares
 from planner.disruption.hedge import Hedger, Outcome
 from planner.disruption.joint import Fixed, Toll
 from planner.disruption.measures import expected, may_reign
@@ -126,7 +126,9 @@ class Deciding:
     def _knowing(self) -> dict[str, Outcome]:
         names = [w.name for w in self.prospect.worlds]
         found: dict[str, Outcome] = {}
-        for job, outcome in self.hands.each(self._jobs(names, None, _ALONE_UNTIL, "as if {} were certain")):
+        ease = dict(zip(names, eases([w.probability for w in self.prospect.worlds]), strict=True))
+        jobs = self._jobs(names, None, _ALONE_UNTIL, "as if {} were certain")
+        for job, outcome in self.hands.each(replace(job, ease=ease[job.world]) for job in jobs):
             found[job.world] = outcome
             if outcome.impossible:
                 raise Infeasible

@@ -21,6 +21,9 @@ from planner.problem import Problem
 
 Found = TypeVar("Found")
 
+#: How much wider the gap of a world that counts little may be.
+_EASE = 2.0
+
 
 @dataclass(frozen=True)
 class Job:
@@ -38,6 +41,12 @@ def time_shares(weight: Sequence[float]) -> list[float]:
     """Share of the time left that each world gets when its turn comes: by weight, half an even share at least."""
     share = np.maximum(np.array(weight) / max(sum(weight), 1e-12), 0.5 / len(weight))
     return list(share / np.cumsum(share[::-1])[::-1])
+
+
+def eases(weight: Sequence[float]) -> list[float]:
+    """How much wider than that of a world that counts its gap may be, by weight."""
+    even = sum(weight) / len(weight)
+    return [float(np.clip(even / max(w, 1e-12), 1.0, _EASE)) for w in weight]
 
 
 class Hands(Protocol):
@@ -79,7 +88,7 @@ class Here:
         """Solve the jobs in their order."""
         for job in jobs:
             if not self.interrupted:
-                yield job, self.hedger.alone(job.world, job.fixed, job.seconds, job.toll)
+                yield job, self.hedger.alone(job.world, job.fixed, job.seconds, job.toll, job.ease)
 
     def tolled(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Tolled]]:
         """Solve the jobs in their order."""
@@ -137,7 +146,7 @@ class Away:
 
 def solve(packed: bytes, gap_frac: float, seed: int, job: Job) -> Outcome:
     """What a worker does with a job."""
-    return _hedger(packed, gap_frac, seed).alone(job.world, job.fixed, job.seconds, job.toll)
+    return _hedger(packed, gap_frac, seed).alone(job.world, job.fixed, job.seconds, job.toll, job.ease)
 
 
 def charge(packed: bytes, gap_frac: float, seed: int, job: Job) -> Tolled:

@@ -115,6 +115,7 @@ class Hedger:
         self._blocks: dict[str, Block] = {}
         self._rows: dict[str, tuple[RowKey, ...]] = {}
         self._known: dict[tuple[str, Any], Outcome] = {}
+        #: Last solution of each world that signed for itself, to start from.
         self._tolled_at: dict[str, FloatArray] = {}
 
     def joint(self, seconds: float, start: Start | None = None, prospect: Prospect | None = None) -> FirstStage:
@@ -129,13 +130,18 @@ class Hedger:
         self._remember(blocks, search)
         return found
 
-    def alone(self, name: str, fixed: Fixed | None, seconds: float, toll: Toll | None = None) -> Outcome:
-        """One world by itself: with orders that stand, or as if it were known from the start (``fixed`` None)."""
+    def alone(
+        self, name: str, fixed: Fixed | None, seconds: float, toll: Toll | None = None, ease: float = 1.0
+    ) -> Outcome:
+        """One world by itself: with orders that stand, or as if it were known from the start (``fixed`` None).
+
+        ``ease`` widens the gap for a world that counts little.
+        """
         key = (name, None if fixed is None else _frozen(self.prospect, self.worlds[name], fixed))
         if toll is not None:
-            return self._alone(self.worlds[name], fixed, seconds, toll)
+            return self._alone(self.worlds[name], fixed, seconds, toll, ease)
         if key not in self._known:
-            found = self._alone(self.worlds[name], fixed, seconds, None)
+            found = self._alone(self.worlds[name], fixed, seconds, None, ease)
             if found.plan is None and not found.impossible:
                 return found
             self._known[key] = found
@@ -177,9 +183,10 @@ class Hedger:
             self._blocks[world.name] = Block.of(world)
         return self._blocks[world.name]
 
-    def _alone(self, world: World, fixed: Fixed | None, seconds: float, toll: Toll | None) -> Outcome:
+    def _alone(self, world: World, fixed: Fixed | None, seconds: float, toll: Toll | None, ease: float) -> Outcome:
         block = self.block(world)
         search = self._search(Joining(self.prospect, [block], fixed, toll), seconds)
+        search.gap_frac *= ease
         nothing = Outcome(world.name, np.inf, np.inf, {}, {}, {}, {}, {}, None, fixed or Fixed({}))
         try:
             solution = search.run()
@@ -190,6 +197,8 @@ class Hedger:
         finally:
             self.interrupted |= search.stop.interrupted
         self._remember([block], search)
+        if fixed is None:
+            self._tolled_at[world.name] = solution.x
         found = self._outcome(block, search, solution.x, solution.bound_musd, fixed)
         return found if toll is not None else replace(found, bound_musd=min(found.bound_musd, found.cost_musd))
 

@@ -66,6 +66,10 @@ class JoinedSearch(Search):
         self.model = self.joining.blocks[0].made.model
         self.settlement = None  # operating years are refused
 
+    def _enough(self) -> float:
+        """Dual bound that closes the gap of the best plan: of many worlds none is worth the last digits."""
+        return np.inf if self.best is None else self.best.objective - self.gap_frac * abs(self.best.objective)
+
     def _coarse(self, bound: float) -> NDArray[np.bool_]:
         """Containers so dear that half of one matters for the gap, weighed with the probability of their world."""
         coarse = np.zeros_like(self.compiled.integer)
