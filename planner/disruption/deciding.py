@@ -126,8 +126,9 @@ class Deciding:
     def _knowing(self) -> dict[str, Outcome]:
         names = [w.name for w in self.prospect.worlds]
         found: dict[str, Outcome] = {}
-        ease = dict(zip(names, eases([w.probability for w in self.prospect.worlds]), strict=True))
-        jobs = self._jobs(names, None, _ALONE_UNTIL, "as if {} were certain")
+        odds = [w.probability for w in self.prospect.worlds]
+        ease = dict(zip(names, eases(odds), strict=True))
+        jobs = self._jobs(names, None, _ALONE_UNTIL, "as if {} were certain", odds)
         for job, outcome in self.hands.each(replace(job, ease=ease[job.world]) for job in jobs):
             found[job.world] = outcome
             if outcome.impossible:
@@ -137,9 +138,11 @@ class Deciding:
         self.search.note(found.values())
         return found
 
-    def _jobs(self, names: Sequence[str], fixed: Fixed | None, until: float, words: str) -> Iterable[Job]:
-        odds = {w.name: w.probability for w in self.prospect.worlds}
-        for name, share in zip(names, time_shares([odds[n] for n in names]), strict=True):
+    def _jobs(
+        self, names: Sequence[str], fixed: Fixed | None, until: float, words: str, weight: Sequence[float] | None = None
+    ) -> Iterable[Job]:
+        """Jobs that share the time left by weight; evenly where every world needs a plan."""
+        for name, share in zip(names, time_shares(weight or [1.0] * len(names)), strict=True):
             self.note(words.format(name))
             yield Job(name, fixed, max(_LEAST_S, self.left_s(until) * min(1.0, self.hands.size * share)))
 
