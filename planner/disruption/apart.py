@@ -75,6 +75,19 @@ class Ledger:
             left -= share[w]
         return Tolls(self.base + share, {})
 
+    def lawful(self, tolls: Tolls) -> Tolls:
+        """The same without a solver's tolerances: weights from their set, tolls that add up to nothing."""
+        share = np.clip(tolls.weight - self.base, self.least, self.most)
+        over = float(share.sum()) - self.extra
+        room = share - self.least if over > 0.0 else self.most - share
+        if room.sum() > 0.0:
+            share = share - over * room / room.sum()
+        toll = dict(tolls.toll)
+        for key, at in self.shared.items():
+            left = sum(toll.get((w, key), 0.0) for w in at) / len(at)
+            toll |= {(w, key): toll.get((w, key), 0.0) - left for w in at}
+        return Tolls(self.base + share, toll)
+
     def note(self, outcome: Outcome) -> None:
         """Remember what a world did, whatever it was told."""
         w = next(i for i, world in enumerate(self.worlds) if world.name == outcome.world)
@@ -114,8 +127,8 @@ class Ledger:
         found = _least(cost_row, rows, lower, upper)
         if found.x is None:
             return None
-        weight = self.base + np.clip(found.x[many : 2 * many], 0.0, None)
-        return Tolls(weight, {name: float(found.x[j]) for name, j in place.items()}), -found.objective
+        tolls = Tolls(self.base + found.x[many : 2 * many], {name: float(found.x[j]) for name, j in place.items()})
+        return self.lawful(tolls), -found.objective
 
     def tolls_of(self, w: int, tolls: Tolls) -> Toll:
         """What a world is charged, in units of its own cost."""
@@ -176,7 +189,7 @@ class Apart:
         centre = ledger.untolled(known)
         best = float(centre.weight @ np.array(known)) if np.isfinite(known).all() else -np.inf
         while left_s() > 0.0 and aim - best > slack and not self.hands.interrupted:
-            tried = None if first is None else (first, np.inf)
+            tried = None if first is None else (ledger.lawful(first), np.inf)
             if tried is None and all(ledger.cuts):
                 tried = ledger.suggest(centre, box)
             if tried is None or tried[1] - best <= 0.1 * slack:

@@ -133,7 +133,11 @@ def test_tolls_of_the_relaxation_hold_and_tie_the_worlds(tree: Tree) -> None:
     extra = 1.0 if rule.aim == "worst" else 1.0 + rule.cvar_weight
     assert tolls.weight.sum() == pytest.approx(extra, rel=1e-6)
     ledger, relaxed, bounds = Ledger(prospect), 0.0, 0.0
-    if (tolls.weight < 1e-3).any():  # a world that does not count cannot carry a toll
+    lawful = ledger.lawful(tolls)
+    assert lawful.weight.sum() == pytest.approx(extra, rel=1e-12)
+    assert (lawful.weight >= ledger.base + ledger.least - 1e-12).all()
+    assert lawful.weight == pytest.approx(tolls.weight, abs=2e-3)
+    if (tolls.weight < 1e-3).any():  # a world that does not count carries its toll only once it does a little
         return
     for w, world in enumerate(prospect.worlds):
         toll = ledger.tolls_of(w, tolls)
