@@ -30,6 +30,8 @@ from planner.units import USD_PER_MUSD
 
 #: First size of the box around the best tolls, as a share of the price of a container.
 _BOX = 0.1
+#: A box smaller than this hides nothing: what is still promised there are the solver's tolerances.
+_LEAST_BOX = 1e-6
 #: A step counts as good from this share of what the program promised on.
 _GOOD = 0.1
 #: The worst aim gives every world at least this share of an even weight, so that its cost is looked at.
@@ -192,7 +194,7 @@ class Apart:
             tried = None if first is None else (ledger.lawful(first), np.inf)
             if tried is None and all(ledger.cuts):
                 tried = ledger.suggest(centre, box)
-            if tried is None or tried[1] - best <= 0.1 * slack:
+            if tried is None or tried[1] - best <= 0.1 * slack or box < _LEAST_BOX:
                 break
             self.rounds += 1
             tell(f"tolls, round {self.rounds}: bound {best:,.2f}, best orders {aim:,.2f}")
