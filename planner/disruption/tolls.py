@@ -1,7 +1,8 @@
 """Tolls on what worlds sign, and what the relaxation of the joint problem says about them.
 
 The dual values of its rows split the reduced cost of an order among the worlds that share it: with these tolls the
-relaxations of the worlds alone add up to the relaxation of all of them, so in whole numbers they add up to more.
+relaxations of the worlds alone add up to nearly that of all of them (rows that only the first stage has belong to no
+world), so in whole numbers they add up to more.
 """
 
 from __future__ import annotations

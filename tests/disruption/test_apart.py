@@ -107,10 +107,10 @@ def test_workers_find_what_one_process_finds() -> None:
     assert not away.findings or all("worker" not in text for text in away.findings)
 
 
-@settings(SETTINGS, max_examples=8)
+@settings(SETTINGS, max_examples=4)
 @given(trees())
-def test_tolls_of_the_relaxation_hold_and_tie_the_worlds(tree: Tree) -> None:
-    """They add up to nothing; relaxed worlds then cost together what the relaxed whole does, whole ones no less."""
+def test_tolls_of_the_relaxation_bound_every_first_stage(tree: Tree) -> None:
+    """They add up to nothing; relaxed worlds then cost no more than the relaxed whole, whole ones than the best orders."""
     calm, futures = tree
     prospect = Prospect(calm, futures)
     if len(prospect.worlds) < 2:
@@ -146,8 +146,8 @@ def test_tolls_of_the_relaxation_hold_and_tie_the_worlds(tree: Tree) -> None:
         alone.site_open = True
         relaxed += float(tolls.weight[w]) * alone._relax().objective
         bounds += float(tolls.weight[w]) * hedger.tolled(world.name, toll, 60.0).bound_musd
-    assert relaxed == pytest.approx(joint, rel=1e-5)
-    assert bounds >= joint - 1e-4
+    assert relaxed <= joint + 1e-5
+    assert relaxed - 1e-5 <= bounds <= best_of_all(prospect)[0] + TOLERANCE_MUSD
 
 
 @settings(SETTINGS, max_examples=8)
