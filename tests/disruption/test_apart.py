@@ -110,7 +110,7 @@ def test_workers_find_what_one_process_finds() -> None:
 @settings(SETTINGS, max_examples=4)
 @given(trees())
 def test_tolls_of_the_relaxation_bound_every_first_stage(tree: Tree) -> None:
-    """They add up to nothing; relaxed worlds then cost no more than the relaxed whole, whole ones than the best orders."""
+    """They add up to nothing; relaxed worlds cost no more than the relaxed whole, whole ones than the best orders."""
     calm, futures = tree
     prospect = Prospect(calm, futures)
     if len(prospect.worlds) < 2:
