@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planner.disruption.deciding import FRONT_POINT, HEDGED, WORST, Decided, Deciding, Found, aim_of
+from planner.disruption.deciding import FRONT_POINT, HEDGED, WORST, Deciding
+from planner.disruption.found import Decided, Found, aim_of
 from planner.disruption.hedge import Outcome
 from planner.disruption.joint import Fixed
 from planner.disruption.measures import cvar, expected, reigns

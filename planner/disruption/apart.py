@@ -14,39 +14,29 @@ its part of L. It looks no further than a box around the best tolls, which grows
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from planner.disruption.hands import Hands, Job
-from planner.disruption.hedge import Outcome
+from planner.disruption.hands import Hands, Job, eases, time_shares
+from planner.disruption.hedge import Outcome, Tolled
 from planner.disruption.joint import Fixed, Toll
-from planner.disruption.worlds import OrderKey, Prospect
+from planner.disruption.tolls import Decision, Tolls, shared_decisions
+from planner.disruption.worlds import Prospect
 from planner.problem import FloatArray
 from planner.solve import INFINITY, Attempt, Compiled, Run, Stop
 from planner.units import USD_PER_MUSD
 
 #: First size of the box around the best tolls, as a share of the price of a container.
 _BOX = 0.1
+#: A box smaller than this hides nothing: what is still promised there are the solver's tolerances.
+_LEAST_BOX = 1e-6
 #: A step counts as good from this share of what the program promised on.
 _GOOD = 0.1
 #: The worst aim gives every world at least this share of an even weight, so that its cost is looked at.
 _LEAST_WEIGHT = 1e-3
 _MASTER_S = 30.0
-
-#: A first-stage decision: an order, or the name of an option.
-Decision = OrderKey | str
-
-
-@dataclass(frozen=True)
-class Tolls:
-    """Weights by world and tolls by (world index, decision), in million USD."""
-
-    weight: FloatArray
-    toll: Mapping[tuple[int, Decision], float]
 
 
 class Ledger:
@@ -60,15 +50,10 @@ class Ledger:
 
     def __init__(self, prospect: Prospect) -> None:
         self.prospect, self.worlds = prospect, prospect.worlds
-        shared: dict[Decision, list[int]] = {}
-        for w, world in enumerate(self.worlds):
-            keys: list[Decision] = [*prospect.signed_before(world), *prospect.rule.options]
-            for key in keys:
-                shared.setdefault(key, []).append(w)
         #: Worlds that must agree on a decision.
-        self.shared = {key: at for key, at in shared.items() if len(at) > 1}
+        self.shared = shared_decisions(prospect)
         self.size = {key: self._price(key) for key in self.shared}
-        self.cuts: list[dict[tuple[object, ...], tuple[float, dict[Decision, int]]]] = [{} for _ in self.worlds]
+        self.cuts: list[dict[tuple[object, ...], tuple[float, dict[Decision, float]]]] = [{} for _ in self.worlds]
         chance = np.array([w.probability for w in self.worlds])
         rule = prospect.rule
         worst, even = rule.aim == "worst", np.full(len(chance), 1.0 / len(chance))
@@ -92,17 +77,31 @@ class Ledger:
             left -= share[w]
         return Tolls(self.base + share, {})
 
+    def lawful(self, tolls: Tolls) -> Tolls:
+        """The same without a solver's tolerances: weights from their set, tolls that add up to nothing."""
+        share = np.clip(tolls.weight - self.base, self.least, self.most)
+        over = float(share.sum()) - self.extra
+        room = share - self.least if over > 0.0 else self.most - share
+        if room.sum() > 0.0:
+            share = share - over * room / room.sum()
+        toll = dict(tolls.toll)
+        for key, at in self.shared.items():
+            left = sum(toll.get((w, key), 0.0) for w in at) / len(at)
+            toll |= {(w, key): toll.get((w, key), 0.0) - left for w in at}
+        return Tolls(self.base + share, toll)
+
     def note(self, outcome: Outcome) -> None:
         """Remember what a world did, whatever it was told."""
         w = next(i for i, world in enumerate(self.worlds) if world.name == outcome.world)
-        if outcome.plan is None:
-            return
-        before = {k for k, at in self.shared.items() if w in at}
-        done: dict[Decision, int] = {k: n for k, n in outcome.fixed.orders.items() if k in before}
-        done |= {k: n for k, n in (outcome.fixed.reserved or {}).items() if k in before}
+        if outcome.plan is not None:
+            self.learn(w, outcome.cost_musd, {**outcome.fixed.orders, **(outcome.fixed.reserved or {})})
+
+    def learn(self, w: int, cost_musd: float, did: Mapping[Decision, float]) -> None:
+        """Remember what a world can do at which cost of its own."""
+        done = {k: float(n) for k, n in did.items() if n and w in self.shared.get(k, ())}
         key = tuple(sorted(done.items(), key=str))
-        if key not in self.cuts[w] or self.cuts[w][key][0] > outcome.cost_musd:
-            self.cuts[w][key] = outcome.cost_musd, done
+        if key not in self.cuts[w] or self.cuts[w][key][0] > cost_musd:
+            self.cuts[w][key] = cost_musd, done
 
     def suggest(self, centre: Tolls, box: float) -> tuple[Tolls, float] | None:
         """Best tolls near the centre for all that is known, and what they promise; None without a solution."""
@@ -123,15 +122,15 @@ class Ledger:
         rows.append(({many + w: 1.0 for w in range(many)}, self.extra, self.extra))
         for w, cuts in enumerate(self.cuts):
             for cost, done in cuts.values():
-                terms = {w: 1.0, many + w: -cost} | {place[w, key]: -float(n) for key, n in done.items()}
+                terms = {w: 1.0, many + w: -cost} | {place[w, key]: -n for key, n in done.items()}
                 rows.append((terms, -INFINITY, float(self.base[w]) * cost))
         cost_row = np.zeros(len(lower))
         cost_row[:many] = -1.0
         found = _least(cost_row, rows, lower, upper)
         if found.x is None:
             return None
-        weight = self.base + np.clip(found.x[many : 2 * many], 0.0, None)
-        return Tolls(weight, {name: float(found.x[j]) for name, j in place.items()}), -found.objective
+        tolls = Tolls(self.base + found.x[many : 2 * many], {name: float(found.x[j]) for name, j in place.items()})
+        return self.lawful(tolls), -found.objective
 
     def tolls_of(self, w: int, tolls: Tolls) -> Toll:
         """What a world is charged, in units of its own cost."""
@@ -182,71 +181,81 @@ class Apart:
 
     def raised(
         self, known: Sequence[float], aim: float, slack: float, left_s: Callable[[], float],
-        tell: Callable[[str], None],
+        tell: Callable[[str], None], first: Tolls | None = None,
     ) -> float:  # fmt: skip
         """Best bound until it is within ``slack`` of the best aim, nothing is promised any more, or time is up.
 
-        ``known`` are bounds of the worlds without tolls.
+        ``known`` are bounds of the worlds without tolls; ``first`` are the tolls to begin with, if any are known.
         """
         ledger, box = self.ledger, _BOX
         centre = ledger.untolled(known)
         best = float(centre.weight @ np.array(known)) if np.isfinite(known).all() else -np.inf
-        while left_s() > 0.0 and aim - best > slack and all(ledger.cuts) and not self.hands.interrupted:
-            tried = ledger.suggest(centre, box)
-            if tried is None or tried[1] - best <= 0.1 * slack:
+        while left_s() > 0.0 and aim - best > slack and not self.hands.interrupted:
+            tried = None if first is None else (ledger.lawful(first), np.inf)
+            if tried is None and all(ledger.cuts):
+                tried = ledger.suggest(centre, box)
+            if tried is None or tried[1] - best <= 0.1 * slack or box < _LEAST_BOX:
                 break
             self.rounds += 1
-            tell(f"tolls, round {self.rounds}")
+            tell(f"tolls, round {self.rounds}: bound {best:,.2f}, best orders {aim:,.2f}")
             found = self._all(tried[0], left_s)
-            if found is None or any(o.impossible for o in found):  # no toll makes a world impossible: a fault
+            if found is None or any(t.impossible for t in found):  # no toll makes a world impossible: a fault
                 break
-            parts = [float(tried[0].weight[w]) * o.bound_musd for w, o in enumerate(found)]
-            value = float(sum(parts))
-            good = value - best > _GOOD * (tried[1] - best) if np.isfinite(best) else np.isfinite(value)
-            box = min(1.0, 1.5 * box) if good else 0.4 * box
+            value = float(sum(float(tried[0].weight[w]) * t.bound_musd for w, t in enumerate(found)))
+            if first is None:
+                good = value - best > _GOOD * (tried[1] - best) if np.isfinite(best) else np.isfinite(value)
+                box = min(1.0, 1.5 * box) if good else 0.4 * box
+            first = None
             if value > best:
                 best, centre = value, tried[0]
-            self.note(found)
+            for w, tolled in enumerate(found):
+                if tolled.signed is not None:
+                    ledger.learn(w, tolled.cost_musd, tolled.signed)
             for fixed in self._worth_trying(found, tried[0]):
                 aim = min(aim, self.judge(fixed))
         return best
 
-    def _all(self, tolls: Tolls, left_s: Callable[[], float]) -> list[Outcome] | None:
+    def _all(self, tolls: Tolls, left_s: Callable[[], float]) -> list[Tolled] | None:
         """Every world at these tolls; None if not all were solved."""
         place = {world.name: w for w, world in enumerate(self.prospect.worlds)}
-        found: dict[int, Outcome] = {}
+        found: dict[int, Tolled] = {}
+        shares, ease = time_shares(list(tolls.weight)), eases(list(tolls.weight))
         jobs = (
-            Job(name, None, max(1.0, left_s() * self.hands.size / (len(place) - w)), self.ledger.tolls_of(w, tolls))
+            Job(
+                name, None, max(1.0, left_s() * min(1.0, self.hands.size * shares[w])), self.ledger.tolls_of(w, tolls),
+                ease[w],
+            )
             for name, w in place.items()
-        )
-        for job, outcome in self.hands.each(jobs):
-            found[place[job.world]] = outcome
+        )  # fmt: skip
+        for job, tolled in self.hands.tolled(jobs):
+            found[place[job.world]] = tolled
         return [found[w] for w in range(len(place))] if len(found) == len(place) else None
 
-    def _worth_trying(self, found: Sequence[Outcome], tolls: Tolls) -> list[Fixed]:
-        """First stages of this round: what the heaviest world signed, and the rounded mean of all."""
-        there = [(float(tolls.weight[w]), o.fixed) for w, o in enumerate(found) if o.plan is not None]
+    def _worth_trying(self, found: Sequence[Tolled], tolls: Tolls) -> list[Fixed]:
+        """First stages of this round: what the heaviest world signed, and the mean of all, both rounded."""
+        there = [(float(tolls.weight[w]), t.signed) for w, t in enumerate(found) if t.signed is not None]
         if not there:
             return []
-        heaviest = max(there, key=lambda wf: wf[0])[1]
-        tried = [f for f in (heaviest, self._mean(found, tolls)) if f.key not in self._judged]
+        heaviest = max(there, key=lambda ws: ws[0])[1]
+        tried = [f for f in (self._rounded(heaviest), self._mean(found, tolls)) if f.key not in self._judged]
         self._judged |= {f.key for f in tried}
         return list({f.key: f for f in tried}.values())
 
-    def _mean(self, found: Sequence[Outcome], tolls: Tolls) -> Fixed:
-        """Mean of what was signed, over the worlds that cannot be told apart then, rounded."""
-        orders: Counter[OrderKey] = Counter()
-        weight: Counter[OrderKey] = Counter()
-        for w, (world, outcome) in enumerate(zip(self.prospect.worlds, found, strict=True)):
-            for key in self.prospect.signed_before(world) if outcome.plan is not None else ():
-                orders[key] += float(tolls.weight[w]) * outcome.fixed.orders.get(key, 0)  # type: ignore[assignment]
-                weight[key] += float(tolls.weight[w])  # type: ignore[assignment]
-        total = float(tolls.weight.sum())
-        reserved = {
-            name: round(
-                sum(float(tolls.weight[w]) * (o.fixed.reserved or {}).get(name, 0) for w, o in enumerate(found)) / total
-            )
-            for name in self.prospect.rule.options
-        }
-        rounded = {k: round(n / weight[k]) for k, n in orders.items() if weight[k] > 0}
-        return Fixed({k: n for k, n in rounded.items() if n}, {k: n for k, n in reserved.items() if n})
+    def _mean(self, found: Sequence[Tolled], tolls: Tolls) -> Fixed:
+        """Mean of what was signed, over the worlds that cannot be told apart then."""
+        total: dict[Decision, float] = {}
+        weight: dict[Decision, float] = {}
+        for w, (world, tolled) in enumerate(zip(self.prospect.worlds, found, strict=True)):
+            keys: list[Decision] = [*self.prospect.signed_before(world), *self.prospect.rule.options]
+            for key in keys if tolled.signed is not None else ():
+                assert tolled.signed is not None
+                total[key] = total.get(key, 0.0) + float(tolls.weight[w]) * tolled.signed.get(key, 0.0)
+                weight[key] = weight.get(key, 0.0) + float(tolls.weight[w])
+        return self._rounded({k: n / weight[k] for k, n in total.items() if weight[k] > 0})
+
+    def _rounded(self, signed: Mapping[Decision, float]) -> Fixed:
+        whole = {key: round(n) for key, n in signed.items() if round(n) > 0}
+        return Fixed(
+            {k: n for k, n in whole.items() if not isinstance(k, str)},
+            {k: n for k, n in whole.items() if isinstance(k, str)},
+        )

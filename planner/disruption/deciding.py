@@ -11,17 +11,19 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from planner.crew import Crew
 from planner.disruption.apart import Apart
-from planner.disruption.hands import Away, Hands, Here, Job
+from planner.disruption.found import Decided, Found, aim_of, needed
+from planner.disruption.hands import Away, Hands, Here, Job, eases, time_shares
 from planner.disruption.hedge import Hedger, Outcome
 from planner.disruption.joint import Fixed, Toll
-from planner.disruption.measures import cvar, expected, may_reign
+from planner.disruption.measures import expected, may_reign
 from planner.disruption.together import Start
+from planner.disruption.tolls import Tolls
 from planner.disruption.worlds import CALM, OrderKey, Prospect
 from planner.problem import Problem
 from planner.solve import BOUND_SLACK_MUSD, Infeasible, NoPlan
@@ -40,58 +42,6 @@ _LEAST_S = 2.0
 _WORLD_GAP_SHARE = 0.3
 #: Share of the gap asked within which the bound is not raised any more.
 _NEAR_SHARE = 0.3
-
-
-@dataclass
-class Found:
-    """A first stage and what it costs in every world, in the order of the worlds."""
-
-    fixed: Fixed
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def costs(self) -> list[float]:
-        """Cost in each world; infinite where nothing fits, or nothing was found in time."""
-        return [o.cost_musd for o in self.outcomes]
-
-
-@dataclass
-class Decided:
-    """Everything that was found.
-
-    Attributes
-    ----------
-    knowing
-        Each world as if it were certain.
-    tried
-        First stages by name.
-    bound_musd
-        No first stage has a better aim.
-    given_up
-        Candidates that were left when they could not win any more, or for which there was no time.
-    never_best
-        Points of a front that another one beats at every probability of a disruption.
-    rounds
-        Rounds of tolls.
-    """
-
-    knowing: dict[str, Outcome]
-    tried: dict[str, Found]
-    bound_musd: float
-    given_up: list[str] = field(default_factory=list)
-    never_best: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    rounds: int = 0
-
-
-def aim_of(prospect: Prospect, costs: Sequence[float]) -> float:
-    """Expected cost with a weight on the tail, or the cost of the worst world."""
-    rule, odds = prospect.rule, [w.probability for w in prospect.worlds]
-    if rule.aim == "worst" or not np.isfinite(max(costs)):
-        return max(costs)
-    tail = cvar(costs, odds, rule.tail_frac) if rule.cvar_weight else 0.0
-    return expected(costs, odds) + rule.cvar_weight * tail
 
 
 class Deciding:
@@ -176,7 +126,10 @@ class Deciding:
     def _knowing(self) -> dict[str, Outcome]:
         names = [w.name for w in self.prospect.worlds]
         found: dict[str, Outcome] = {}
-        for job, outcome in self.hands.each(self._jobs(names, None, _ALONE_UNTIL, "as if {} were certain")):
+        odds = [w.probability for w in self.prospect.worlds]
+        ease = dict(zip(names, eases(odds), strict=True))
+        jobs = self._jobs(names, None, _ALONE_UNTIL, "as if {} were certain", odds)
+        for job, outcome in self.hands.each(replace(job, ease=ease[job.world]) for job in jobs):
             found[job.world] = outcome
             if outcome.impossible:
                 raise Infeasible
@@ -185,11 +138,13 @@ class Deciding:
         self.search.note(found.values())
         return found
 
-    def _jobs(self, names: Sequence[str], fixed: Fixed | None, until: float, words: str) -> Iterable[Job]:
-        for i, name in enumerate(names):
+    def _jobs(
+        self, names: Sequence[str], fixed: Fixed | None, until: float, words: str, weight: Sequence[float] | None = None
+    ) -> Iterable[Job]:
+        """Jobs that share the time left by weight; evenly where every world needs a plan."""
+        for name, share in zip(names, time_shares(weight or [1.0] * len(names)), strict=True):
             self.note(words.format(name))
-            share = self.left_s(until) * self.hands.size / (len(names) - i)
-            yield Job(name, fixed, max(_LEAST_S, share))
+            yield Job(name, fixed, max(_LEAST_S, self.left_s(until) * min(1.0, self.hands.size * share)))
 
     def _candidates(self) -> Iterable[tuple[str, Fixed]]:
         """Orders that are best for one world, the calm one first, and those given."""
@@ -239,22 +194,30 @@ class Deciding:
         else:
             self.done.tried[name] = same
 
-    def _tried(self, name: str, fixed: Fixed, until: float, rival: float) -> Found | None:
-        """A first stage in every world; None as soon as its aim cannot be below that of a rival any more."""
+    def _tried(
+        self, name: str, fixed: Fixed, until: float, rival: float, prospect: Prospect | None = None
+    ) -> Found | None:
+        """A first stage in every world; None as soon as its aim cannot be below that of a rival any more.
+
+        What no world calls is not reserved: its fee is taken off. The aim is that of another prospect, if one is given.
+        """
         worlds = [w.name for w in self.prospect.worlds]
         at: dict[str, Outcome] = {}
-        for job, outcome in self.hands.each(self._open_jobs(name, worlds, fixed, until, at, rival)):
+        for job, outcome in self.hands.each(self._open_jobs(name, fixed, until, at, rival, prospect or self.prospect)):
             at[job.world] = outcome
         self.search.note(at.values())
-        return Found(fixed, tuple(at[n] for n in worlds)) if len(at) == len(worlds) else None
+        if len(at) < len(worlds):
+            return None
+        return needed(self.prospect, Found(fixed, tuple(at[n] for n in worlds)))
 
     def _open_jobs(
-        self, name: str, worlds: Sequence[str], fixed: Fixed, until: float, at: Mapping[str, Outcome], rival: float
+        self, name: str, fixed: Fixed, until: float, at: Mapping[str, Outcome], rival: float, prospect: Prospect
     ) -> Iterable[Job]:
         """Worlds to try a first stage in, as long as it can still beat its rival."""
+        worlds = [w.name for w in prospect.worlds]
         for job in self._jobs(worlds, fixed, until, f"{name}: {{}}"):
             hoped = [at[n].cost_musd if n in at else self.done.knowing[n].bound_musd for n in worlds]
-            if np.isfinite(rival) and aim_of(self.prospect, hoped) >= rival:
+            if np.isfinite(rival) and aim_of(prospect, hoped) >= rival:
                 return
             if name.startswith(FRONT_POINT) and not self._may_reign(hoped):
                 return
@@ -291,12 +254,12 @@ class Deciding:
         for fixed in stage.found:
             self._judged(fixed)
         if self._open() and self.left_s(_SEARCH_UNTIL) > 0.0:
-            self._apart([self.done.knowing[w.name].bound_musd for w in self.prospect.worlds])
+            self._apart([self.done.knowing[w.name].bound_musd for w in self.prospect.worlds], stage.tolls)
 
-    def _apart(self, bounds: Sequence[float]) -> None:
+    def _apart(self, bounds: Sequence[float], first: Tolls | None = None) -> None:
         """Tolls on the orders of each world, and what the worlds sign then."""
         bound = self.search.raised(
-            bounds, self._best_aim(), self._slack(), lambda: self.left_s(_SEARCH_UNTIL), self.note
+            bounds, self._best_aim(), self._slack(), lambda: self.left_s(_SEARCH_UNTIL), self.note, first
         )  # fmt: skip
         self.done.bound_musd = max(self.done.bound_musd, bound)
 
@@ -330,17 +293,37 @@ class Deciding:
 
     def _worst(self) -> None:
         """The robust choice, unless that is the aim anyway."""
-        if self.prospect.rule.aim == "worst" or self.apart or self.left_s() <= 0.0 or self.hands.interrupted:
+        if self.prospect.rule.aim == "worst" or self.left_s() <= 0.0 or self.hands.interrupted:
             return
         self.note("orders for the worst future")
         seen = copy.copy(self.prospect)
         seen.rule = self.prospect.rule.model_copy(update={"aim": "worst"})
-        try:
-            stage = self.hedger.joint(max(_LEAST_S, 0.5 * self.left_s()), self._start(seen), seen)
-        except Infeasible:
-            return
-        tried = [f for fixed in stage.found[:1] if (f := self._tried(WORST, fixed, 1.0, np.inf)) is not None]
+        if self.apart:
+            tried = self._worst_apart(seen)
+        else:
+            try:
+                stage = self.hedger.joint(max(_LEAST_S, 0.5 * self.left_s()), self._start(seen), seen)
+            except Infeasible:
+                return
+            tried = [f for fixed in stage.found[:1] if (f := self._tried(WORST, fixed, 1.0, np.inf)) is not None]
         tried += self.done.tried.values()
         best = min(tried, key=lambda f: max(f.costs), default=None)
         if best is not None and np.isfinite(best.costs).all():
             self.done.tried[WORST] = best
+
+    def _worst_apart(self, seen: Prospect) -> list[Found]:
+        """First stages that tolls for the worst future suggest."""
+        found: list[Found] = []
+
+        def judged(fixed: Fixed) -> float:
+            least = min((max(f.costs) for f in (*found, *self.done.tried.values())), default=np.inf)
+            tried = self._tried(WORST, fixed, 1.0, least, seen)
+            found.extend([] if tried is None else [tried])
+            return least if tried is None else min(least, max(tried.costs))
+
+        search = Apart(seen, self.hands, judged)
+        knowing = [self.done.knowing[w.name] for w in seen.worlds]
+        search.note([*knowing, *(o for f in self.done.tried.values() for o in f.outcomes)])
+        least = min((max(f.costs) for f in self.done.tried.values()), default=np.inf)
+        search.raised([o.bound_musd for o in knowing], least, self._slack(), self.left_s, self.note)
+        return found

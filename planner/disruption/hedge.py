@@ -70,6 +70,29 @@ class Outcome:
         return bool(np.isposinf(self.bound_musd))
 
 
+@dataclass(frozen=True)
+class Tolled:
+    """One world that signs for itself and pays a toll, containers in fractions.
+
+    Attributes
+    ----------
+    bound_musd
+        No orders cost it less, the toll counted; infinite where nothing fits.
+    cost_musd, signed
+        Its own cost in the solution found, and what it signs and reserves there; None without one.
+    """
+
+    world: str
+    bound_musd: float
+    cost_musd: float = np.inf
+    signed: Mapping[OrderKey | str, float] | None = None
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is proved that nothing fits."""
+        return bool(np.isposinf(self.bound_musd))
+
+
 class Hedger:
     """Solves the worlds of a prospect, together and one by one.
 
@@ -92,6 +115,8 @@ class Hedger:
         self._blocks: dict[str, Block] = {}
         self._rows: dict[str, tuple[RowKey, ...]] = {}
         self._known: dict[tuple[str, Any], Outcome] = {}
+        #: Last solution of each world that signed for itself, to start from.
+        self._tolled_at: dict[str, FloatArray] = {}
 
     def joint(self, seconds: float, start: Start | None = None, prospect: Prospect | None = None) -> FirstStage:
         """First stages over all worlds and their bound; of another prospect with the same worlds, if one is given."""
@@ -105,13 +130,18 @@ class Hedger:
         self._remember(blocks, search)
         return found
 
-    def alone(self, name: str, fixed: Fixed | None, seconds: float, toll: Toll | None = None) -> Outcome:
-        """One world by itself: with orders that stand, or as if it were known from the start (``fixed`` None)."""
+    def alone(
+        self, name: str, fixed: Fixed | None, seconds: float, toll: Toll | None = None, ease: float = 1.0
+    ) -> Outcome:
+        """One world by itself: with orders that stand, or as if it were known from the start (``fixed`` None).
+
+        ``ease`` widens the gap for a world that counts little.
+        """
         key = (name, None if fixed is None else _frozen(self.prospect, self.worlds[name], fixed))
         if toll is not None:
-            return self._alone(self.worlds[name], fixed, seconds, toll)
+            return self._alone(self.worlds[name], fixed, seconds, toll, ease)
         if key not in self._known:
-            found = self._alone(self.worlds[name], fixed, seconds, None)
+            found = self._alone(self.worlds[name], fixed, seconds, None, ease)
             if found.plan is None and not found.impossible:
                 return found
             self._known[key] = found
@@ -119,15 +149,44 @@ class Hedger:
                 self._known.setdefault((name, _frozen(self.prospect, self.worlds[name], found.fixed)), found)
         return self._known[key]
 
+    def tolled(self, name: str, toll: Toll, seconds: float, ease: float = 1.0) -> Tolled:
+        """One world that signs for itself and pays a toll: its bound, and what it does then.
+
+        ``ease`` widens the gap for a world that counts little.
+        """
+        world = self.worlds[name]
+        block = self.block(world)
+        search = self._search(Joining(self.prospect, [block], None, toll), seconds)
+        search.gap_frac *= ease
+        try:
+            found = search.bounded(self._tolled_at.get(name))
+        except Infeasible:
+            return Tolled(name, np.inf)
+        except NoPlan:
+            return Tolled(name, -np.inf)
+        finally:
+            self.interrupted |= search.stop.interrupted
+        self._remember([block], search)
+        if found.x is None:
+            return Tolled(name, found.bound)
+        self._tolled_at[name] = found.x
+        joint = search.joint
+        signed: dict[OrderKey | str, float] = {
+            k: float(found.x[joint.signed[k]]) for k in self.prospect.signed_before(world)
+        }
+        signed |= {k: float(found.x[j]) for k, j in joint.reserved.items()}
+        return Tolled(name, found.bound, joint.cost_musd(0, found.x), {k: n for k, n in signed.items() if n > 1e-6})
+
     def block(self, world: World) -> Block:
         """The model of a world, built when it is first needed."""
         if world.name not in self._blocks:
             self._blocks[world.name] = Block.of(world)
         return self._blocks[world.name]
 
-    def _alone(self, world: World, fixed: Fixed | None, seconds: float, toll: Toll | None) -> Outcome:
+    def _alone(self, world: World, fixed: Fixed | None, seconds: float, toll: Toll | None, ease: float) -> Outcome:
         block = self.block(world)
         search = self._search(Joining(self.prospect, [block], fixed, toll), seconds)
+        search.gap_frac *= ease
         nothing = Outcome(world.name, np.inf, np.inf, {}, {}, {}, {}, {}, None, fixed or Fixed({}))
         try:
             solution = search.run()
@@ -138,6 +197,8 @@ class Hedger:
         finally:
             self.interrupted |= search.stop.interrupted
         self._remember([block], search)
+        if fixed is None:
+            self._tolled_at[world.name] = solution.x
         found = self._outcome(block, search, solution.x, solution.bound_musd, fixed)
         return found if toll is not None else replace(found, bound_musd=min(found.bound_musd, found.cost_musd))
 

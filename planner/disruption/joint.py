@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.disruption.sidebyside import JoinedOutages, SideBySide, at_least
 from planner.disruption.worlds import OrderKey, Orders, Prospect, World
@@ -95,6 +96,8 @@ class Joint:
         Cost of each world over the columns, and its constant.
     own_columns
         Columns of the worlds themselves; the joining ones stand after them.
+    part_of
+        World index of each column; -1 for what several worlds share.
     """
 
     compiled: Compiled
@@ -109,6 +112,7 @@ class Joint:
     cost: list[dict[int, float]]
     constant: list[float]
     own_columns: int
+    part_of: NDArray[np.int64]
 
     def cost_musd(self, part: int, x: np.ndarray) -> float:
         """Cost of a world in a solution."""
@@ -164,7 +168,7 @@ class Joining:
         return Joint(
             compiled, self._all_columns(moved), JoinedOutages(compiled, parts), self.draft.first, self.signed,
             self.reserved, self.lost, self.cancelled, self.short, self.draft.cost, self.draft.constant,
-            self.draft.width,
+            self.draft.width, np.array(self.draft.part_of, dtype=np.int64),
         )  # fmt: skip
 
     # -- before anyone knows ---------------------------------------------------------------------
@@ -209,7 +213,7 @@ class Joining:
                 continue
             terms = {column: 1.0}
             if free:
-                new = self.draft.column(INFINITY)
+                new = self.draft.column(INFINITY, part=w)
                 self.draft.charge(w, new, prospect.premium_musd(world, o, p))
                 terms[new] = -1.0
             for key in keys:
@@ -224,12 +228,12 @@ class Joining:
         terms[self.signed[key]] = -1.0
         gone: dict[int, float] = {}
         if prospect.may_fail(world, key, at):
-            self.lost[w, key] = column = self.draft.column(INFINITY)
+            self.lost[w, key] = column = self.draft.column(INFINITY, part=w)
             self.draft.charge(w, column, prospect.lost_musd(world, key))
             self._counts_towards_award(w, block, key, column)
             gone[column] = 1.0
         if prospect.may_cancel(world, at):
-            self.cancelled[w, key] = column = self.draft.column(INFINITY)
+            self.cancelled[w, key] = column = self.draft.column(INFINITY, part=w)
             self.draft.charge(w, column, prospect.cancelled_musd(world, key))
             gone[column] = 1.0
         terms.update(gone)
@@ -301,7 +305,7 @@ class Joining:
             price = self.prospect.short_musd_per_mw(block.world, p)
             row = block.row("contracted_load", period.label)
             if price is not None and row is not None:
-                self.short[w, p] = column = self.draft.column(period.floor_mw)
+                self.short[w, p] = column = self.draft.column(period.floor_mw, part=w)
                 self.draft.charge(w, column, price)
                 self.draft.put(w, row, column, 1.0)
 

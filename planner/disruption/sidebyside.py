@@ -39,13 +39,16 @@ class SideBySide:
             for first, p in zip(self.first, parts, strict=True)
         ]
         self.constant = [p.offset for p in parts]
+        #: Part that each column belongs to; -1 for what several of them share.
+        self.part_of: list[int] = [i for i, width in enumerate(widths) for _ in range(width)]
         self._more_lower: list[float] = []
         self._more_upper: list[float] = []
         self._entries: list[tuple[int, int, float]] = []
         self._rows: list[tuple[dict[int, float], float, float, str]] = []
 
-    def column(self, upper: float, whole: bool = False, lower: float = 0.0) -> int:
+    def column(self, upper: float, whole: bool = False, lower: float = 0.0, part: int = -1) -> int:
         """Add a column and return its index."""
+        self.part_of.append(part)
         self._more_lower.append(lower)
         self._more_upper.append(upper)
         self.integer.append(whole)

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.disruption.joint import Fixed, Joining, Joint
+from planner.disruption.tolls import Tolls, of_relaxation
 from planner.model.reliability import RowKey
 from planner.problem import FloatArray
 from planner.search import Search
-from planner.solve import Attempt, Infeasible, NoPlan
+from planner.solve import FEASIBILITY, Attempt, Infeasible, NoPlan
 from planner.units import USD_PER_MUSD
 
 #: Share of the gap that the bound problem and each neighbourhood may leave open.
@@ -40,10 +41,11 @@ class Start:
 
 @dataclass(frozen=True)
 class FirstStage:
-    """First stages found, the best by the joint problem first, and its bound in million USD."""
+    """First stages found, the best first; the bound in million USD; the tolls of the relaxation."""
 
     found: tuple[Fixed, ...]
     bound_musd: float
+    tolls: Tolls | None = None
 
 
 class JoinedSearch(Search):
@@ -63,6 +65,10 @@ class JoinedSearch(Search):
         self.joint.outages.add((i, key) for i, keys in self.known.items() for key in keys)
         self.model = self.joining.blocks[0].made.model
         self.settlement = None  # operating years are refused
+
+    def _enough(self) -> float:
+        """Dual bound that closes the gap of the best plan: of many worlds none is worth the last digits."""
+        return np.inf if self.best is None else self.best.objective - self.gap_frac * abs(self.best.objective)
 
     def _coarse(self, bound: float) -> NDArray[np.bool_]:
         """Containers so dear that half of one matters for the gap, weighed with the probability of their world."""
@@ -95,6 +101,7 @@ class JoinedSearch(Search):
             except NoPlan:
                 return FirstStage((), self.bound)
             self.bound = relaxed.bound
+            tolls = self._timed("tolls", self._relaxed_tolls)
             coarse = self._coarse(relaxed.bound)
             near = None if start is None else self._timed("near_candidate", lambda: self._around(start, relaxed.x))
             point = None if near is None else near.x
@@ -105,7 +112,38 @@ class JoinedSearch(Search):
                 whole = self._timed("whole_orders", lambda: self._whole_orders(fine, coarse))
                 found.append(whole)
         found.sort(key=lambda a: a.objective)
-        return FirstStage(_distinct([self._fixed_orders(a.x) for a in found if a.x is not None]), self.bound)
+        return FirstStage(_distinct([self._fixed_orders(a.x) for a in found if a.x is not None]), self.bound, tolls)
+
+    def _relaxed_tolls(self) -> Tolls | None:
+        """Tolls of the relaxation with the outage rows that it needs."""
+        run = self._new_run(np.zeros_like(self.compiled.integer))
+        if not run.solve().finished:
+            return None
+        return of_relaxation(self.joining.prospect, self.joint, run.problem, np.array(run.highs.getSolution().row_dual))
+
+    def bounded(self, start: FloatArray | None) -> Attempt:
+        """Bound of the problem with its containers in fractions, and a solution that keeps every row, if one is found.
+
+        ``start`` is such a solution of the same problem with another objective.
+
+        Raises
+        ------
+        Infeasible, NoPlan
+            If there is no solution, or no relaxation in time.
+        """
+        self.prepare()
+        with self.stop.catching_interrupt():
+            self.fractions, self.site_open = None, True
+            relaxed = self._relax()
+            coarse = self._coarse(relaxed.bound)
+            whole = self.binary() | coarse
+            if start is not None and np.abs(start - np.round(start))[whole].max(initial=0.0) > FEASIBILITY:
+                start = None
+            found = self._bounded(coarse, start, 1.0)
+            found.bound = max(found.bound, relaxed.bound)
+            if found.x is not None and self.outages.add_violated(found.x) is not None:
+                found.x = None
+        return found
 
     # -- around a candidate ----------------------------------------------------------------------
 
@@ -179,7 +217,9 @@ class JoinedSearch(Search):
 
     # -- everything free -------------------------------------------------------------------------
 
-    def _bounded(self, coarse: NDArray[np.bool_], start: FloatArray | None) -> Attempt:
+    def _bounded(
+        self, coarse: NDArray[np.bool_], start: FloatArray | None, gap_share: float = _GAP_SHARE
+    ) -> Attempt:  # fmt: skip
         """Binaries and dear containers whole, until no outage row is missing or the time for it is up.
 
         The bound of every round holds, also where rows are missing; a start must be whole in all of these.
@@ -189,9 +229,7 @@ class JoinedSearch(Search):
         while True:
             run = self._new_run(whole)
             run.seldom_guess()
-            attempt = run.solve(
-                self.gap_frac * _GAP_SHARE, time_limit_s=max(1.0, until - time.monotonic()), start=start
-            )
+            attempt = run.solve(self.gap_frac * gap_share, time_limit_s=max(1.0, until - time.monotonic()), start=start)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(bound, attempt.bound)

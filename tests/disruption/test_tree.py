@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from planner.changes import Disruption
 from planner.disruption.answer import DisruptionAnswer, answered
 from planner.disruption.deciding import Deciding
+from planner.disruption.found import Found, needed
 from planner.disruption.hedge import Hedger
 from planner.disruption.joint import Fixed
 from planner.disruption.measures import cvar
@@ -285,6 +286,66 @@ def test_best_orders_are_those_of_all_first_stages(tree: tuple[Problem, dict[str
     assert found.knowing_musd >= 0.0
     assert all(o.verified for o in found.outcomes if o.cost_musd is not None)
     assert not found.findings
+
+
+@SETTINGS
+@given(trees())
+def test_figures_of_every_choice_are_those_of_its_orders(tree: tuple[Problem, dict[str, Problem]]) -> None:
+    """Cost, mean, tail and regret of each choice against plain arithmetic over every fleet with its orders signed."""
+    calm, futures = tree
+    prospect = Prospect(calm, futures)
+    tables = {w.name: Fleets(w.problem) for w in prospect.worlds}
+    if best_of_all(prospect)[1] is None:
+        return
+    found, odds = solved(calm, futures), [w.probability for w in prospect.worlds]
+    most = dict(zip(prospect.c.pairs, prospect.c.largest_delivery, strict=True))
+    every = [
+        dict(zip(prospect.pair, counts, strict=True))
+        for counts in product(*(range(int(most[pair]) + 1) for pair in prospect.pair.values()))
+    ]
+    known = [min(least(prospect, w, tables[w.name], orders) for orders in every) for w in prospect.worlds]
+    for choice in found.choices:
+        signed = {(r.offer, r.period): r.containers for r in found.signed if r.choice == choice.choice}
+        orders = dict.fromkeys(prospect.pair, 0) | signed
+        costs = [least(prospect, w, tables[w.name], orders) for w in prospect.worlds]
+        rows = [o.cost_musd for o in found.outcomes if o.choice == choice.choice]
+        assert [np.inf if c is None else c for c in rows] == pytest.approx(costs, rel=3e-6)
+        if not np.isfinite(max(costs)):
+            assert choice.expected_musd is None
+            continue
+        rule = prospect.rule
+        tail = min(
+            eta + sum(p * max(0.0, c - eta) for c, p in zip(costs, odds, strict=True)) / rule.tail_frac for eta in costs
+        )
+        assert choice.expected_musd == pytest.approx(np.dot(odds, costs), rel=3e-6)
+        assert choice.cvar_musd == pytest.approx(tail, rel=3e-6)
+        assert choice.worst_musd == pytest.approx(max(costs), rel=3e-6)
+        assert choice.worst_regret_musd == pytest.approx(max(np.subtract(costs, known)), abs=3e-6 * max(costs))
+        aim = max(costs) if rule.aim == "worst" else np.dot(odds, costs) + rule.cvar_weight * tail
+        assert choice.aim_musd == pytest.approx(aim, rel=3e-6)
+
+
+def test_what_no_future_calls_is_not_reserved() -> None:
+    """Slots that no future calls are taken off with their fee, and the plans stay as they are."""
+    calm, futures = _fixed_tree()
+    option = {
+        "offer": "Beta", "containers": 9, "strike_frac": 0.97, "expires": "2030-12", "lead_months": 2,
+        "fee_usd_per_kwh": 0.01, **SOURCE,
+    }  # fmt: skip
+    rule = calm.case.disruption.model_dump(mode="json") | {"options": {"early": option}}
+    calm = _with(calm, Disruption.model_validate_json(json.dumps(rule)))
+    prospect = Prospect(calm, futures)
+    hedger = Hedger(prospect, 1e-6, 1)
+    fixed = Fixed({}, {"early": 9})
+    found = Found(fixed, tuple(hedger.alone(w.name, fixed, 60.0) for w in prospect.worlds))
+    trimmed = needed(prospect, found)
+    called = max(o.called.get("early", 0) for o in found.outcomes)
+    assert 0 < called < 9
+    assert trimmed.fixed.reserved == {"early": called}
+    again = [Hedger(prospect, 1e-6, 1).alone(w.name, trimmed.fixed, 60.0) for w in prospect.worlds]
+    assert trimmed.costs == pytest.approx([o.cost_musd for o in again], rel=3e-6)
+    assert all(o.bound_musd <= a.cost_musd + 1e-5 for o, a in zip(trimmed.outcomes, again, strict=True))
+    assert all(sum(o.parts_musd.values()) == pytest.approx(o.cost_musd) for o in trimmed.outcomes)
 
 
 def test_what_was_lost_counts_towards_the_volume() -> None:
