@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from planner.model.coefficients import Coefficients
+from planner.model.reliability import RowKey, all_rows
 from planner.pipeline import plan
 from planner.problem import Problem
 from planner.results import Plan
@@ -21,7 +23,7 @@ from planner.study import engine
 from planner.study.expand import Question
 from planner.study.spec import Study
 from planner.study.work import Answer, Start, solve
-from tests.properties.questions import lean
+from tests.properties.questions import CALM, lean
 from tests.properties.test_brute_force import questions
 
 GAP = 0.002
@@ -86,6 +88,21 @@ def test_a_neighbours_plan_is_taken(offered: list[Attempt | None]) -> None:
     assert "rough_plan" not in near.timing_s
     assert "rough_plan" in alone.timing_s
     agree(near, alone)
+
+
+def test_a_neighbours_outage_rows_stay() -> None:
+    """Rows that whole numbers needed are slack in the relaxation: they stay, or every case finds them again."""
+    problem = lean(reliability__contingencies=CALM | {"supplier": 0.3}, site__generator_mw_max=21.0)
+    ended: list[tuple[dict[str, float], tuple[RowKey, ...]]] = []
+
+    def keep(search: Search, solution: Solution) -> None:
+        ended.append((search.choices(solution.x), solution.rows))
+
+    plan(problem, gap_frac=GAP, found=keep)
+    choices, rows = ended[0]
+    known = tuple(dict.fromkeys([*rows, *all_rows(Coefficients(problem))[::5]]))
+    plan(problem, gap_frac=GAP, known_rows=known, neighbour=choices, found=keep)
+    assert set(known) <= set(ended[1][1])
 
 
 @pytest.mark.parametrize(
