@@ -30,8 +30,8 @@ Log = list[tuple[float, ...]]
 
 #: Futures that the default case survives and that change its plan.
 FUTURES = ("demand-outruns", "factory-control", "lithium-triples", "new-chemistries-late")
-#: Gap at which these cases take less than a second: the shorter they are, the more the engine counts.
-_SHORT_GAP = 0.03
+#: Gap at which these cases take about a second: the shorter they are, the more the engine counts.
+_SHORT_GAP = 0.02
 #: Separate calls that are measured; the rest would take as long each.
 _SEPARATE = 6
 
