@@ -160,7 +160,8 @@ class Parts:
             if added is None and self._learned(attempt):
                 added = self.outages.add_violated(attempt.x)
             if added is None:
-                self.outages.drop_slack(attempt.x)
+                if not self.neighbour:  # a neighbour's rows are slack here, and bind again once binaries are whole
+                    self.outages.drop_slack(attempt.x)
                 return attempt
             run.add_rows(*added)
 

@@ -8,7 +8,7 @@
 4. Only if the gap is still open: whole containers and binaries at once, started from the best plan.
 
 A neighbour's plan takes the place of step 2: whole containers for its binaries, then the bound problem, which
-ends as soon as its bound closes the gap.
+starts from them with all of its outage rows and ends as soon as its bound closes the gap.
 
 Every dual bound counts; every kept solution is checked against all outage rows.
 """
@@ -141,7 +141,7 @@ class Search(Parts):
 
     def _bound_passes(self, coarse: NDArray[np.bool_]) -> None:
         """Bound problem, then whole containers near it; again with the rows that were missing while that may help."""
-        start: FloatArray | None = None
+        start = self.best.x if self.neighbour and self.best is not None else None
         for _ in range(_BOUND_PASSES):
             known = len(self.outages.rows)
             fine = self._timed("bound_problem", partial(self._bound_problem, coarse, start))
