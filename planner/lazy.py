@@ -201,6 +201,8 @@ class OutageRows:
         """Forget outage rows that are far from tight; they come back if a solution violates them."""
         kept = keep_tight(self.compiled, x)
         self.rows = [key for key, keep in zip(self.rows, kept, strict=True) if keep]
+        if self.cuts is not None:
+            self.cuts.drop_slack(self.compiled, x)
 
     def missing(self, x: FloatArray) -> list[RowKey]:
         """The worst violated rows that the problem does not have."""

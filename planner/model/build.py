@@ -51,6 +51,7 @@ FAMILIES: tuple[RowFamily, ...] = (
     reliability.largest_group,
     reliability.outage,
     reliability.storage_mandate,
+    operations.standing,
     operations.held_within,
     operations.brought_held,
     operations.brought_by_power,

@@ -29,6 +29,10 @@ def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
         initialize=[(o, p, s, k) for _, _, o, p, s in held_parts(c) for k in range(len(c.edges))], dimen=4
     )
     m.brought_mwh = pyo.Var(m.brought_parts, domain=pyo.NonNegativeReals)
+    m.standing_parts = pyo.Set(initialize=[(offer, label) for _, _, offer, label in standing_parts(c)], dimen=2)
+    m.standing_mw = pyo.Var(m.standing_parts, domain=pyo.NonNegativeReals)
+    m.standing_mwh = pyo.Var(m.standing_parts, domain=pyo.NonNegativeReals)
+    m.daily_mwh = pyo.Var(m.standing_parts, domain=pyo.NonNegativeReals)
     stored = [(offers[o].offer, periods[p].label) for o, p in c.pairs if offers[o].is_storage]
     m.stored_deliveries = pyo.Set(initialize=stored, dimen=2)
     m.cycled = pyo.Var(m.stored_deliveries, domain=pyo.NonNegativeReals)
@@ -37,10 +41,8 @@ def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
     m.added_mw = pyo.Var(list(most), bounds=lambda _, name: (0, most[name]))
 
 
-def held_parts(c: Coefficients) -> Iterator[tuple[int, int, str, str, int]]:
-    """(offer index, period index, offer, period, season) wherever storage may stand."""
-    operating = c.problem.case.operating
-    assert operating is not None
+def standing_parts(c: Coefficients) -> Iterator[tuple[int, int, str, str]]:
+    """(offer index, period index, offer, period) wherever storage may stand."""
     offers, periods = c.problem.offers, c.problem.periods
     for o in c.offers_used:
         if not offers[o].is_storage:
@@ -48,8 +50,16 @@ def held_parts(c: Coefficients) -> Iterator[tuple[int, int, str, str, int]]:
         stands = c.alive[c.pair_offer == o].any(axis=0)
         for p, period in enumerate(periods):
             if stands[p]:
-                for s in range(len(operating.seasons)):
-                    yield o, p, offers[o].offer, period.label, s
+                yield o, p, offers[o].offer, period.label
+
+
+def held_parts(c: Coefficients) -> Iterator[tuple[int, int, str, str, int]]:
+    """``standing_parts`` with each season of the reserve."""
+    operating = c.problem.case.operating
+    assert operating is not None
+    for part in standing_parts(c):
+        for s in range(len(operating.seasons)):
+            yield (*part, s)
 
 
 def cost_terms(m: pyo.ConcreteModel, c: Coefficients) -> Iterator[tuple[float, object]]:
@@ -68,22 +78,43 @@ def cost_terms(m: pyo.ConcreteModel, c: Coefficients) -> Iterator[tuple[float, o
 
 
 @family("")
-def held_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """No more is held back for outages than the fleet of an offer can hold, worn as it is.
+def standing(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """What stands of an offer: its power, its energy worn as it is, and the energy of its containers in daily use.
 
-    held_mwh[o,p,s] <= sum_{p' alive in p} E[o] soh[o,p'->p] (containers - cycled)[o,p'] + worn[o,p'->p] cycled[o,p']
+    standing_mw[o,p] = sum_{p' alive in p} P[o] containers[o,p']
+    standing_mwh[o,p] = sum_{p' alive in p} E[o] soh[o,p'->p] (containers - cycled)[o,p'] + worn[o,p'->p] cycled[o,p']
+    daily_mwh[o,p] = sum_{p' alive in p} worn[o,p'->p] cycled[o,p']
     """
     if c.problem.case.operating is None:
         return
     periods = c.problem.periods
-    m.held_within = pyo.Constraint(pyo.Any)
-    for o, p, offer, label, s in held_parts(c):
-        terms = [(-_SCALE, m.held_mwh[offer, label, s])]
+    m.standing = pyo.Constraint(pyo.Any)
+    for o, p, offer, label in standing_parts(c):
+        power = [(-_SCALE, m.standing_mw[offer, label])]
+        energy = [(-_SCALE, m.standing_mwh[offer, label])]
+        daily = [(-_SCALE, m.daily_mwh[offer, label])]
         for i in _standing(c, o, p):
             delivery = (offer, periods[c.pairs[i][1]].label)
-            terms.append((_SCALE * c.faded_mwh[i, p], m.containers[delivery]))
-            terms.append((_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]), m.cycled[delivery]))
-        m.held_within[offer, label, s] = linear(terms) >= 0
+            power.append((_SCALE * c.power_mw[o], m.containers[delivery]))
+            energy.append((_SCALE * c.faded_mwh[i, p], m.containers[delivery]))
+            energy.append((_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]), m.cycled[delivery]))
+            daily.append((_SCALE * c.worn_mwh[i, p], m.cycled[delivery]))
+        for name, terms in (("power", power), ("energy", energy), ("daily", daily)):
+            m.standing[offer, label, name] = linear(terms) == 0
+
+
+@family("")
+def held_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """No more is held back for outages than the fleet of an offer can hold, worn as it is.
+
+    held_mwh[o,p,s] <= standing_mwh[o,p]
+    """
+    if c.problem.case.operating is None:
+        return
+    m.held_within = pyo.Constraint(
+        m.held_parts,
+        rule=lambda m, o, p, s: linear([(_SCALE, m.standing_mwh[o, p]), (-_SCALE, m.held_mwh[o, p, s])]) >= 0,
+    )
 
 
 def _standing(c: Coefficients, o: int, p: int) -> list[int]:

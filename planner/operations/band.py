@@ -29,11 +29,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile a loop; the machine code is kept for the next process where a folder for it can be written."""
+    """Compile a loop; the machine code is kept for the next process where a folder for it can be written.
+
+    It runs beside other threads: years are operated and valued together.
+    """
     try:
-        return cast("F", njit(cache=True, error_model="numpy")(function))
+        return cast("F", njit(cache=True, error_model="numpy", nogil=True)(function))
     except RuntimeError:  # nowhere to keep it
-        return cast("F", njit(error_model="numpy")(function))
+        return cast("F", njit(error_model="numpy", nogil=True)(function))
 
 
 @compiled

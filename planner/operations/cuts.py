@@ -12,16 +12,22 @@ and every front point of cases that share the hourly data, and no accuracy of a 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.operations.campus import Campus, Fleet, kind_of
+from planner.operations.together import together
 from planner.operations.worth import WAYS, Worth, worths
 from planner.operations.year import Clock, Dispatch, FloatArray, Site, Store, operate
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
+#: What a store can earn depends on: MWh per MW, round trip, what a step leaves of a stored MWh, cycles a year.
+Make = tuple[float, float, float, float]
+#: Stores whose shares of energy held back, or of the wear of daily use, differ by less than this are nearly one.
+ALIKE_SHARE = 0.2
 _POOLS: dict[bytes, Pool] = {}
 _MOST_POOLS = 16
 #: What a missing MWh counts in cuts that say that no schedule exists: keeps their rows well scaled.
@@ -39,13 +45,13 @@ class Values:
     price_counts
         False where only missing energy is counted: the bound then says that no schedule exists.
     uses
-        By kind of store that was operated: share of its energy that it could swing, and the value of wear.
+        By kind of store that was operated: shares of its energy that it could swing, and the value of wear for each.
     """
 
     node: FloatArray
     peak: FloatArray
     price_counts: bool
-    uses: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
+    uses: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
 
 
 def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool) -> Values:
@@ -57,12 +63,10 @@ def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool
     allowed = clock.demand_usd_per_mw_month if price_counts else 0.0
     scale = np.where(charged > allowed, allowed / np.maximum(charged, 1e-300), 1.0)
     share = np.bincount(clock.floor_season, minlength=clock.seasons) / clock.steps
-    uses = {
-        kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw): (
-            max(0.01, 1.0 - float(s.floor_mwh @ share) / s.energy_mwh), float(wear)
-        )
-        for s, wear in zip(stores, d.wear_usd_per_mwh, strict=True)
-    }  # fmt: skip
+    uses: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for s, wear in zip(stores, d.wear_usd_per_mwh, strict=True):
+        swing = max(0.01, 1.0 - float(s.floor_mwh @ share) / s.energy_mwh)
+        uses.setdefault(kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw), []).append((swing, float(wear)))
     return Values(node, peak * scale[clock.month], price_counts, uses)
 
 
@@ -72,20 +76,29 @@ class Pool:
 
     clock: Clock
     values: list[Values] = field(default_factory=list)
-    _worths: dict[tuple[int, float, float, float, float], tuple[Worth, ...]] = field(default_factory=dict)
+    _worths: dict[tuple[int, Make], tuple[Worth, ...]] = field(default_factory=dict)
 
     def add(self, values: Values) -> int:
         """Keep a year; its number."""
         self.values.append(values)
         return len(self.values) - 1
 
-    def worths(self, k: int, hours: float, efficiency: float, keep: float, cycles: float) -> tuple[Worth, ...]:
-        """Values of a store of ``hours`` MWh per MW against the energy values of year ``k``."""
-        key = (k, hours, efficiency, keep, cycles)
-        if key not in self._worths:
-            use = self.values[k].uses.get(kind_of(efficiency, hours))
-            self._worths[key] = worths(self.clock, self.values[k].node, hours, efficiency, keep, cycles, use)
-        return self._worths[key]
+    def value(self, years: range, makes: Iterable[Make]) -> None:
+        """Value stores of these makes against the energy values of these years."""
+        wanted = [key for key in dict.fromkeys((k, m) for m in makes for k in years) if key not in self._worths]
+
+        def valued(key: tuple[int, Make]) -> tuple[Worth, ...]:
+            k, (hours, efficiency, keep, cycles) = key
+            uses = self.values[k].uses.get(kind_of(efficiency, hours), [])
+            return worths(self.clock, self.values[k].node, hours, efficiency, keep, cycles, uses)
+
+        self._worths.update(zip(wanted, together(valued, wanted), strict=True))
+
+    def worths(self, k: int, make: Make) -> tuple[Worth, ...]:
+        """Values of a store of one make against the energy values of year ``k``."""
+        if (k, make) not in self._worths:
+            self.value(range(k, k + 1), [make])
+        return self._worths[k, make]
 
 
 def pool_of(clock: Clock) -> Pool:
@@ -122,6 +135,13 @@ class Cut:
     price_counts: bool
 
 
+def make_of(campus: Campus, o: int) -> Make:
+    """Make of an offer that stores energy."""
+    offer = campus.c.problem.offers[o]
+    hours = round(offer.energy_usable_ac_mwh / offer.power_mw, 2)
+    return hours, offer.round_trip_eff_frac, campus.keep_frac(o), campus.operations.cycles_per_yr
+
+
 def cut_of(campus: Campus, pool: Pool, k: int) -> Cut:
     """Coefficients of learned year ``k`` for every offer of a campus."""
     clock, values = campus.clock, pool.values[k]
@@ -136,10 +156,7 @@ def cut_of(campus: Campus, pool: Pool, k: int) -> Cut:
     power, energy, wear, generator = zero.copy(), zero.copy(), zero.copy(), np.zeros(len(offers))
     held = np.zeros((len(offers), WAYS, clock.seasons))
     for o in campus.stores:
-        offer = offers[o]
-        hours = round(offer.energy_usable_ac_mwh / offer.power_mw, 2)
-        cycles = campus.operations.cycles_per_yr
-        for v, w in enumerate(pool.worths(k, hours, offer.round_trip_eff_frac, campus.keep_frac(o), cycles)):
+        for v, w in enumerate(pool.worths(k, make_of(campus, o))):
             power[o, v], energy[o, v], wear[o, v], held[o, v] = w.power, w.energy, w.wear, w.held
     for o in campus.generators:
         gain = np.maximum(0.0, node - on * campus.running_usd_per_mwh(o))
@@ -162,11 +179,16 @@ def _largest(gain: FloatArray, steps: float) -> float:
     return float(ordered[:whole].sum() + rest)
 
 
-def merged(stores: list[Store]) -> list[Store]:
-    """Stores alike in efficiency and duration as one: quick, and good enough to learn energy values from."""
-    groups: dict[tuple[int, int], list[Store]] = {}
+def merged(stores: list[Store], cycles_per_yr: float, alike_share: float) -> list[Store]:
+    """Stores alike in efficiency, duration, reserve and wear as one: quick, and as good to learn energy values from.
+
+    Stores that differ in reserve or wear would lend each other what they cannot use themselves.
+    """
+    groups: dict[tuple[int, ...], list[Store]] = {}
     for s in stores:
-        groups.setdefault(kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw), []).append(s)
+        held, worn = float(s.floor_mwh.max()) / s.energy_mwh, s.throughput_mwh / s.energy_mwh / cycles_per_yr
+        kind = kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw)
+        groups.setdefault((*kind, round(held / alike_share), round(worn / alike_share)), []).append(s)
     made = []
     for at in sorted(groups):
         some = groups[at]
@@ -200,12 +222,13 @@ class Learner:
         """
         campus, clock = self.campus, self.campus.clock
         known: set[tuple[float, ...]] = set()
+        wanted: list[tuple[Site, Store, bool]] = []
         peak_over_mean = 1.0 / max(float(clock.load_pu.mean()), 1e-9)
         for p, period in enumerate(campus.c.problem.periods):
             narrow = sum(campus.gate(p)[:2]) < period.target_mw
             target = min(period.target_mw, sum(campus.gate(p)[:2]) * (1.0 + peak_over_mean) / 2)
             gate = tuple(round(mw / max(target, 1e-9), 2) for mw in campus.gate(p))
-            if target <= 0 or gate in known or len(self.pool.values) > _ENOUGH:
+            if target <= 0 or gate in known or len(self.pool.values) + len(wanted) > _ENOUGH:
                 continue
             known.add(gate)
             site = Site(target, *campus.gate(p), campus.given_mw(p))
@@ -214,21 +237,31 @@ class Learner:
                 floor = np.full(clock.seasons, 0.0)
                 through = campus.operations.cycles_per_yr * 4.0 * power
                 store = Store("primer", power, 4.0 * power, floor, through, 0.86, 1.0)
-                for shortfall in (False, True) if narrow else (False,):
-                    self.years_operated += 1
-                    d = operate(clock, site, [store], [], tolerance=tolerance, shortfall=shortfall)
-                    self.pool.add(values_of(clock, d, [store], not shortfall))
+                wanted += [(site, store, shortfall) for shortfall in ((False, True) if narrow else (False,))]
+
+        def operated(what: tuple[Site, Store, bool]) -> Values:
+            site, store, shortfall = what
+            d = operate(clock, site, [store], [], tolerance=tolerance, shortfall=shortfall)
+            return values_of(clock, d, [store], not shortfall)
+
+        for values in together(operated, wanted):
+            self.pool.add(values)
+        self.years_operated += len(wanted)
 
     def cuts(self) -> list[Cut]:
         """Every cut known so far."""
-        for k in range(len(self._cuts), len(self.pool.values)):
+        new = range(len(self._cuts), len(self.pool.values))
+        if new:
+            self.pool.value(new, [make_of(self.campus, o) for o in self.campus.stores])
+        for k in new:
             self._cuts.append(cut_of(self.campus, self.pool, k))
         return self._cuts
 
-    def bounds_musd(self, fleet: Fleet) -> tuple[FloatArray, NDArray[np.int64]]:
+    def bounds_musd(self, fleet: Fleet, by_kind: bool = False) -> tuple[FloatArray, NDArray[np.int64]]:
         """Least yearly cost that each cut proves for each period, and the way of use of each offer that says most.
 
-        Shapes (cuts, P) and (cuts, O, P).
+        Shapes (cuts, P) and (cuts, O, P). ``by_kind`` lets stores alike share one way of use: that says less, in far
+        fewer combinations.
         """
         campus = self.campus
         total = campus.totals(fleet)
@@ -241,28 +274,39 @@ class Learner:
             earned += cut.energy[:, :, None] * total.energy_mwh[:, None, :]
             earned += cut.wear[:, :, None] * total.budget_mwh[:, None, :]
             earned -= np.einsum("ovs,ops->ovp", cut.held, total.floor_mwh)
-            # Stores alike share one way of use: as many ways as offers would make as many cuts as combinations.
-            alike = np.einsum("co,ovp->cvp", campus.alike, earned)
-            way = alike.argmin(axis=1)
-            ways.append(np.einsum("co,cp->op", campus.alike.astype(np.int64), way))
+            if by_kind:
+                earned = np.einsum("co,ovp->cvp", campus.alike, earned)
+            way = earned.argmin(axis=1)
+            ways.append(np.einsum("co,cp->op", campus.alike.astype(np.int64), way) if by_kind else way)
             bounds.append(
                 cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
-                - cut.generator @ total.generator_mw - alike.min(axis=1).sum(axis=0)
+                - cut.generator @ total.generator_mw - earned.min(axis=1).sum(axis=0)
             )  # fmt: skip
         return np.array(bounds), np.array(ways)
 
-    def learn(self, p: int, fleet: Fleet, tolerance: float) -> tuple[int, float]:
-        """Operate a period's year and keep its values; the number of the cut, and the energy missing in MWh a year.
+    def learn(
+        self, periods: Sequence[int], fleet: Fleet, tolerance: float, alike_share: float = ALIKE_SHARE
+    ) -> list[int]:
+        """Operate the years of some periods and keep their values; the numbers of the cuts that price them.
 
-        Where load stays unserved, what is learned instead is that no schedule exists.
+        Stores whose shares of energy held back, or of the wear of daily use, differ by less than ``alike_share`` are
+        merged. Where load stays unserved, it is learned too that no schedule exists.
         """
+        priced = []
+        for years in together(lambda p: self._learned(p, fleet, tolerance, alike_share), periods):
+            numbers = [self.pool.add(values) for values in years]
+            priced.append(numbers[-1])
+            self.years_operated += len(numbers)
+        return priced
+
+    def _learned(self, p: int, fleet: Fleet, tolerance: float, alike_share: float) -> list[Values]:
+        """Energy values of one operated year, after those that tell what is missing, if anything is."""
         campus = self.campus
         stores, generators = campus.running_stores(p, fleet), campus.running_generators(p, fleet)
         site = campus.site(p, fleet)
-        alike = merged([s for _, s in stores])
+        alike = merged([s for _, s in stores], campus.operations.cycles_per_yr, alike_share)
 
         def run(shortfall: bool) -> Dispatch:
-            self.years_operated += 1
             return operate(
                 campus.clock, site, alike, [g for _, g in generators],
                 tolerance=tolerance, shortfall=shortfall,
@@ -270,9 +314,10 @@ class Learner:
 
         d = run(False)
         missing = float(d.unserved.sum()) * campus.clock.dt_h / campus.clock.years
+        found = [values_of(campus.clock, d, alike, True)]
         if missing > _SHORT_FRAC * site.served_mw * HOURS_PER_YEAR:
-            self.pool.add(values_of(campus.clock, run(True), alike, False))
-        return self.pool.add(values_of(campus.clock, d, alike, True)), missing
+            found.insert(0, values_of(campus.clock, run(True), alike, False))
+        return found
 
 
 #: Sizes of the first stores to learn from, over the target load; years that are enough to start from.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from planner.model.coefficients import Coefficients
-from planner.model.operations import held_parts
+from planner.model.operations import held_parts, standing_parts
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import SHORTFALL_USD_PER_MWH, Learner
 from planner.operations.year import FloatArray
@@ -22,6 +22,8 @@ Rows = tuple[csr_array, FloatArray, FloatArray]
 _VIOLATED = 1e-5
 #: Unserved energy over that of the load that the search lets pass.
 _MISSING_FRAC = 1e-5
+#: Million USD a year by which a cut is slack, per unit of the largest year, when it is forgotten.
+_FAR = 0.1
 #: Cuts of one period that are added at a time.
 _MOST_ROWS = 4
 
@@ -30,6 +32,9 @@ _MOST_ROWS = 4
 class OperatingColumns:
     """Where the variables of the operating years stand; -1 where there is none."""
 
+    power: NDArray[np.int64]
+    energy: NDArray[np.int64]
+    daily: NDArray[np.int64]
     held: NDArray[np.int64]
     brought: NDArray[np.int64]
     cycled: NDArray[np.int64]
@@ -42,6 +47,11 @@ class OperatingColumns:
         operating = c.problem.case.operating
         assert operating is not None
         offers, periods = c.problem.offers, c.problem.periods
+        power, energy, daily = (np.full((len(offers), len(periods)), -1, dtype=np.int64) for _ in range(3))
+        for o, p, offer, label in standing_parts(c):
+            power[o, p] = compiled.index(m.standing_mw[offer, label])
+            energy[o, p] = compiled.index(m.standing_mwh[offer, label])
+            daily[o, p] = compiled.index(m.daily_mwh[offer, label])
         held = np.full((len(offers), len(periods), len(operating.seasons)), -1, dtype=np.int64)
         brought = np.full((*held.shape, len(c.edges)), -1, dtype=np.int64)
         for o, p, offer, label, s in held_parts(c):
@@ -53,7 +63,7 @@ class OperatingColumns:
             for o, p in c.pairs
         ]
         return cls(
-            held, brought, np.array(cycled, dtype=np.int64),
+            power, energy, daily, held, brought, np.array(cycled, dtype=np.int64),
             np.array([compiled.index(m.operating_musd[p.label]) for p in periods], dtype=np.int64),
             np.array([compiled.index(m.added_mw[name]) for name in operating.renewables], dtype=np.int64),
         )  # fmt: skip
@@ -78,7 +88,9 @@ class CutRows:
         self.c, self.columns, self.containers, self.served = c, columns, containers, served
         self.campus = Campus(c)
         self.learner = Learner(self.campus)
-        self.known: set[tuple[int, int, bytes]] = set()
+        self.known: list[tuple[int, int, bytes]] = []  # in the order of their rows
+        #: Whether each offer has its own way of use in a row, not each kind of store: says more, in far more rows.
+        self.by_offer = False
         #: What all years together may hide before a cut is added, in million USD.
         self.tolerance_musd = 0.0
         #: Unserved energy over that of the load that is let pass: the last digits are mended in the plan alone.
@@ -96,43 +108,78 @@ class CutRows:
             np.maximum(values[self.columns.added], 0.0),
         )
 
+    def evenly_used(self, x: FloatArray) -> Rows:
+        """Rows that let all containers of an offer have the same share in daily use, for the counts of ``x``.
+
+        A year adds up what the deliveries of an offer can do; deliveries used alike can do it together, while one
+        that ages by daily use cannot lend its cycles to one that does not.
+        """
+        values = np.append(x, 0.0)
+        count = np.round(values[self.containers])
+        at: list[int] = []
+        data: list[float] = []
+        for o in self.campus.stores:
+            mine = np.flatnonzero((self.c.pair_offer == o) & (count > 0.5) & (self.columns.cycled >= 0))
+            for i in mine[1:]:
+                at += [self.columns.cycled[mine[0]], self.columns.cycled[i]]
+                data += [1.0 / count[mine[0]], -1.0 / count[i]]
+        rows = len(at) // 2
+        matrix = csr_array((np.array(data), np.array(at, dtype=np.int64), np.arange(rows + 1) * 2), (rows, len(x)))
+        return matrix, np.zeros(rows), np.zeros(rows)
+
     def operating_musd(self, x: FloatArray) -> FloatArray:
         """What a solution counts for each year, shape (P,)."""
         return np.asarray(x[self.columns.operating])
 
     def hidden_musd(self, x: FloatArray) -> FloatArray:
         """How much more each period's year costs, by what is known, than the solution counts, shape (P,)."""
-        bounds, _, priced = self._bounds(self.fleet(x))
+        bounds, _, priced = self._bounds(self.fleet(x), not self.by_offer)
         return np.asarray(bounds[priced].max(axis=0) - self.operating_musd(x))
 
-    def _bounds(self, fleet: Fleet) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.bool_]]:
-        bounds, ways = self.learner.bounds_musd(fleet)
+    def _bounds(self, fleet: Fleet, by_kind: bool = False) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.bool_]]:
+        bounds, ways = self.learner.bounds_musd(fleet, by_kind)
         return bounds, ways, np.array([cut.price_counts for cut in self.learner.cuts()])
 
     def violated(self, x: FloatArray) -> tuple[csr_array, FloatArray, FloatArray, list[str]] | None:
         """The cuts that ``x`` violates most, as rows; None if there are none."""
-        bounds, ways, priced = self._bounds(self.fleet(x))
+        fleet = self.fleet(x)
+        keys = self._worst(x, fleet, by_kind=True)
+        if not keys and self.by_offer:
+            keys = self._worst(x, fleet, by_kind=False)
+        if not keys:
+            return None
+        self.known += [(k, p, way.tobytes()) for k, p, way in keys]
+        data, at, lower = zip(*(self._row(k, p, way) for k, p, way in keys), strict=True)
+        starts = np.concatenate([[0], np.cumsum([len(part) for part in at])])
+        matrix = csr_array((np.concatenate(data), np.concatenate(at), starts), shape=(len(keys), len(x)))
+        matrix.sum_duplicates()
+        names = [f"operating[{self.c.problem.periods[p].label},{k}]" for k, p, _ in keys]
+        return matrix, np.array(lower), np.full(len(keys), INFINITY), names
+
+    def _worst(self, x: FloatArray, fleet: Fleet, by_kind: bool) -> list[tuple[int, int, NDArray[np.int64]]]:
+        """Cut, period and ways of use that ``x`` violates most."""
+        bounds, ways, priced = self._bounds(fleet, by_kind)
         short = bounds - np.where(priced[:, None], self.operating_musd(x)[None, :], 0.0)
         weight = self.campus.weight_musd * USD_PER_MUSD
         hidden = float(weight @ np.maximum(0.0, short[priced].max(axis=0)))
         if hidden <= self.tolerance_musd:
             short[priced] = 0.0
         least = np.where(priced[:, None], _VIOLATED * (1.0 + np.abs(self.operating_musd(x)).max()), self._missing(x))
-        keys: list[tuple[int, int]] = []
-        for p in range(short.shape[1]):
-            for k in np.argsort(-short[:, p])[:_MOST_ROWS]:
-                key = (int(k), p, ways[k, :, p].tobytes())
-                if short[k, p] > least[k, p] and key not in self.known:
-                    self.known.add(key)
-                    keys.append((int(k), p))
-        if not keys:
-            return None
-        data, at, lower = zip(*(self._row(k, p, ways[k, :, p]) for k, p in keys), strict=True)
-        starts = np.concatenate([[0], np.cumsum([len(part) for part in at])])
-        matrix = csr_array((np.concatenate(data), np.concatenate(at), starts), shape=(len(keys), len(x)))
-        matrix.sum_duplicates()
-        names = [f"operating[{self.c.problem.periods[p].label},{k}]" for k, p in keys]
-        return matrix, np.array(lower), np.full(len(keys), INFINITY), names
+        known = set(self.known)
+        return [
+            (int(k), p, ways[k, :, p])
+            for p in range(short.shape[1])
+            for k in np.argsort(-short[:, p])[:_MOST_ROWS]
+            if short[k, p] > least[k, p] and (int(k), p, ways[k, :, p].tobytes()) not in known
+        ]
+
+    def drop_slack(self, compiled: Compiled, x: FloatArray) -> None:
+        """Forget cuts that say far less about ``x`` than it counts; they come back if a solution violates them."""
+        slack = compiled.matrix @ x - compiled.row_lower
+        ours = np.array([name.startswith("operating[") for name in compiled.row_names], dtype=bool)
+        kept = ~ours | (slack <= _FAR * (1.0 + np.abs(self.operating_musd(x)).max()))
+        compiled.keep_rows(kept)
+        self.known = [key for key, keep in zip(self.known, kept[ours], strict=True) if keep]
 
     def raised_musd(self, x: FloatArray) -> float:
         """Count what is known of its years in a solution, in place; by how much its present value rises."""
@@ -153,24 +200,20 @@ class CutRows:
     def _row(self, k: int, p: int, way: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64], float]:
         """Operating - served + store, generator and panel worths - held >= -gate."""
         c, cut, campus = self.c, self.learner.cuts()[k], self.campus
-        o, offers = c.pair_offer, c.problem.offers
-        alive = c.alive[:, p]
-        stored = np.array([offers[i].is_storage for i in o])
-        runs = np.isin(o, campus.generators)
-        up = campus.up_frac[o]
-        every = np.arange(len(offers))
-        by_power, by_energy, by_wear = cut.power[every, way], cut.energy[every, way], cut.wear[every, way]
-        power = np.where(stored, by_power[o], 0.0) + np.where(runs, cut.generator[o], 0.0)
-        fresh, worn = c.faded_mwh[:, p], c.worn_mwh[:, p]
-        pair = up * alive * (c.power_mw[o] * power + stored * by_energy[o] * fresh)
-        budget = campus.operations.cycles_per_yr * by_wear[o] * worn
-        cycled = up * alive * stored * (by_energy[o] * (worn - fresh) + budget)
-        held = -campus.up_frac[:, None] * cut.held[every, way]
+        every, up = np.arange(len(c.problem.offers)), campus.up_frac
+        budget = up * campus.operations.cycles_per_yr * cut.wear[every, way]
+        held = -up[:, None] * cut.held[every, way]
+        o = c.pair_offer
+        runs = np.isin(o, campus.generators) * c.alive[:, p] * up[o] * c.power_mw[o] * cut.generator[o]
         added = cut.renewable[1:] * campus.addable(p)
-        values = [pair, cycled, held.ravel(), np.array([-cut.served]), added]
+        columns = self.columns
+        values = [
+            up * cut.power[every, way], up * cut.energy[every, way], budget, held.ravel(), runs,
+            np.array([-cut.served]), added,
+        ]  # fmt: skip
         where = [
-            self.containers, self.columns.cycled, self.columns.held[:, p, :].ravel(), self.served[p : p + 1],
-            self.columns.added,
+            columns.power[:, p], columns.energy[:, p], columns.daily[:, p], columns.held[:, p, :].ravel(),
+            self.containers, self.served[p : p + 1], columns.added,
         ]  # fmt: skip
         if cut.price_counts:
             values.append(np.ones(1))

@@ -6,7 +6,7 @@ what is held back): a lot runs its containers in proportion to their swing, so t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,10 @@ _SPARE_H = 72.0
 _SPARE_ENERGY = 1e-4
 #: Unserved energy over that of the load which counts as rounding.
 MISSING_FRAC = 1e-7
+#: Steps, accuracy and spare load of the search for the load that can be carried.
+_NEWTON_STEPS, _NEWTON_ACCURACY, _NEWTON_SPARE = 12, 1e-7, 2e-5
+#: Missing load above this share of the served load is no inaccuracy of the guide.
+_MISSED = 1e-3
 #: Flows below this share of the power are rounding.
 _ROUNDING = 1e-7
 
@@ -123,25 +127,61 @@ def _lot(
     return Lot(o, tuple(sorted(mine)), store)
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """What stands on the site in a period: lots, which of them are worth running, generators."""
+
+    clock: Clock
+    site: Site
+    lots: list[Lot]
+    runs: list[bool]
+    generators: list[tuple[int, Generator]]
+
+    @classmethod
+    def of(cls, campus: Campus, p: int, fleet: Fleet) -> _Standing:
+        site, lots = campus.site(p, fleet), lots_of(campus, p, fleet)
+        least = 1e-6 * max(1.0, site.served_mw)
+        runs = [
+            s.power_mw > least and s.energy_mwh - float(s.floor_mwh.max()) > least and s.throughput_mwh > least
+            for s in (lot.store for lot in lots)
+        ]
+        return cls(campus.clock, site, lots, runs, campus.running_generators(p, fleet))
+
+    def operate(self, site: Site, tolerance: float, shortfall: bool = False) -> Dispatch:
+        """The year with a little to spare everywhere."""
+        working = [_spared(lot.store, self.clock.dt_h) for lot, on in zip(self.lots, self.runs, strict=True) if on]
+        spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in self.generators]
+        return operate(self.clock, site, working, spared, tolerance=tolerance, shortfall=shortfall)
+
+
 def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> YearPlan:
     """Schedule of a period for whole containers; load that cannot be served stays in ``cost_usd["unserved_mwh"]``."""
-    clock, site = campus.clock, campus.site(p, fleet)
-    lots = lots_of(campus, p, fleet)
-    generators = campus.running_generators(p, fleet)
-    least = 1e-6 * max(1.0, site.served_mw)
-    room = [lot.store.energy_mwh - float(lot.store.floor_mwh.max()) for lot in lots]
-    runs = [
-        lot.store.power_mw > least and swing > least and lot.store.throughput_mwh > least
-        for lot, swing in zip(lots, room, strict=True)
-    ]
-    working = [lot.store for lot, on in zip(lots, runs, strict=True) if on]
-    spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in generators]
-    guide = operate(clock, site, [_spared(s, clock.dt_h) for s in working], spared, tolerance=tolerance)
+    standing = _Standing.of(campus, p, fleet)
+    clock, site, lots, generators = standing.clock, standing.site, standing.lots, standing.generators
+    guide = standing.operate(site, tolerance)
     stored = np.array([lot.store.energy_mwh for lot in lots]).reshape(-1, 1) * np.ones((1, clock.steps))
-    stored[runs] = guide.stored
+    stored[standing.runs] = guide.stored
     d = follow(clock, site, [lot.store for lot in lots], stored, guide, [g for _, g in generators])
     cost = yearly_cost_usd(clock, d, [g for _, g in generators])
     return YearPlan(p, tuple(lots), tuple(generators), site, d, cost, value_stack_usd(clock, d, generators))
+
+
+def servable_mw(campus: Campus, p: int, fleet: Fleet) -> float:
+    """Load up to what is served now that the lots of a period can carry, by Newton's method on what is missing.
+
+    What is missing is convex in the load, so every step stays above the answer; the last one is left with what the
+    accuracy of the solver may hide.
+    """
+    standing = _Standing.of(campus, p, fleet)
+    clock, site = standing.clock, standing.site
+    for _ in range(_NEWTON_STEPS):
+        d = standing.operate(site, _NEWTON_ACCURACY, shortfall=True)
+        missing = float(d.unserved.sum()) * clock.dt_h
+        each = float(d.node_usd_per_mwh @ clock.load_pu) * clock.dt_h
+        if missing <= MISSING_FRAC * site.served_mw * float(clock.load_pu.sum()) * clock.dt_h or each <= 0.0:
+            break
+        site = replace(site, served_mw=max(0.0, site.served_mw - missing / each))
+    return site.served_mw * (1.0 - _NEWTON_SPARE)
 
 
 def _spared(s: Store, dt_h: float) -> Store:
@@ -179,10 +219,12 @@ def follow(
     shed = np.clip(guide.curtailed, 0.0, clock.curtailable_frac * load)
     shed[shed < _ROUNDING * max(site.served_mw, 1.0)] = 0.0
     available = site.renewable_mw[:, None] * clock.renewable_cf
+    # Where a year cannot do without, load is missing so that the stores are full in time.
+    missing = np.where(guide.unserved > _MISSED * site.served_mw, guide.unserved, 0.0)
     c, d, soc = (np.zeros((count, steps)) for _ in range(3))
     flows = np.zeros((4, steps))
     _follow(
-        load - generated.sum(axis=0) - shed, available.sum(axis=0), gate, peaks[clock.month], site.export_mw,
+        load - generated.sum(axis=0) - shed, missing, available.sum(axis=0), gate, peaks[clock.month], site.export_mw,
         clock.import_usd_per_mwh, clock.export_usd_per_mwh, clock.curtailable_frac * load - shed, clock.dt_h,
         numbers, floor, np.ascontiguousarray(stored), c, d, soc, flows,
     )  # fmt: skip
@@ -195,9 +237,9 @@ def follow(
 
 @compiled
 def _follow(  # noqa: PLR0912, PLR0915
-    need: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float, price: FloatArray,
-    earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray, aim: FloatArray,
-    c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,
+    need: FloatArray, missing: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float,
+    price: FloatArray, earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray,
+    aim: FloatArray, c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,
 ) -> None:  # fmt: skip
     """See ``follow``; flows: import, export, renewables used, missing."""
     count, steps = c.shape
@@ -222,7 +264,7 @@ def _follow(  # noqa: PLR0912, PLR0915
             net += c[j, t] - d[j, t]
         most = min(gate[t], peak[t])
         # Too little: charge less, then discharge more, then pass the peak.
-        short = net - most - free[t]
+        short = net - most - free[t] - missing[t]
         for j in range(count):
             if short > 0.0 and c[j, t] > 0.0:
                 low = max(0.0, (floor[j, t] - numbers[j, 3] * level[j]) / dt / numbers[j, 2])

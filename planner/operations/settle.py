@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from planner.operations.campus import Fleet
+from planner.operations.cuts import ALIKE_SHARE
 from planner.operations.operated import Operated
 from planner.operations.rows import CutRows
-from planner.operations.schedule import MISSING_FRAC, YearPlan, plan_year
+from planner.operations.schedule import MISSING_FRAC, YearPlan, plan_year, servable_mw
+from planner.operations.together import together
 from planner.operations.year import FloatArray
 from planner.solve import Stop
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
-#: Accuracy of years that are only learned from.
-_LEARNING = 5e-4
+#: Accuracy of years that are only learned from: while much is hidden, and at the end.
+_COARSE, _LEARNING = 1e-2, 5e-4
 #: Years that differ by less than this in every MW, or in what is stored for four hours, per MW served teach the same;
 #: in the first rounds, which are far off anyway, by more.
 _ALIKE = 0.04
 _FIRST_ALIKE = 0.3
 _HOURS = 4.0
-#: Relaxed solutions that are learned from.
-_MOST_ROUNDS = 30
-#: Share of the time limit after which a relaxation is no longer learned from, so that a plan is found in any case.
-_LEARNING_TIME_SHARE = 0.4
+#: Solutions in fractions that are learned from.
+_MOST_ROUNDS = 60
 #: A round ends early once the years still to come are expected to hide less than this share of what was found.
 _LITTLE = 0.3
-#: A schedule takes about as long as this many years that are only learned from; most share of the limit kept for them.
-_SCHEDULE_YEARS = 3.0
-_MOST_KEPT = 0.25
+#: Years that are learned before it is looked again what the rest may hide: fixed, so that answers do not depend on the
+#: machine.
+_TOGETHER = 4
+#: A schedule takes about as long as this many years that are learned from on the way, settling a plan as long as so
+#: many for each of its years; most share of the limit that is kept for both.
+_SCHEDULE_YEARS, _SETTLING_YEARS = 3.0, 12.0
+_MOST_KEPT = 0.4
 #: Accuracy of schedules per unit of the asked gap, and its limits.
 _ACCURACY = 0.02
 _FINEST, _COARSEST = 1e-6, 1e-4
@@ -51,6 +57,7 @@ class Settlement:
     def __init__(self, cuts: CutRows, stop: Stop, gap_frac: float) -> None:
         self.cuts, self.stop, self.rounds = cuts, stop, 0
         self._accuracy = float(np.clip(_ACCURACY * gap_frac, _FINEST, _COARSEST))
+        self._year_s = 0.0
         self._scheduled: dict[tuple[int, bytes], YearPlan] = {}
         self._expected = np.full(len(cuts.served), np.inf)
 
@@ -62,49 +69,74 @@ class Settlement:
         """Present value that a solution counts for its years."""
         return float(self._weight @ self.cuts.operating_musd(x))
 
-    def learn(self, x: FloatArray, enough_musd: float) -> float:
-        """Operate the years of a relaxed solution; how much they cost beyond what it counts, in million USD.
+    def learn(self, x: FloatArray, enough_musd: float, time_share: float) -> float:
+        """Operate the years of a solution in fractions; how much they cost beyond what it counts, in million USD.
 
         Not every year is operated while the others hide much: next time the solution is another one. Less than
-        ``enough_musd`` is only said once all years are known.
+        ``enough_musd`` is only said once all years are known, or after ``time_share`` of the time limit, so that a
+        plan is found in any case.
         """
         self.rounds += 1
-        late = self.stop.left_s() < (1.0 - _LEARNING_TIME_SHARE) * self.stop.limit_s
+        late = self.stop.left_s() + self.stop.kept_s < (1.0 - time_share) * self.stop.limit_s
         return 0.0 if late or self.rounds > _MOST_ROUNDS else self._operate(x, enough_musd)
 
-    def settle(self, x: FloatArray) -> float:
-        """Operate the years of a whole plan and count them in it, in place; by how much its cost rises."""
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """For a while a whole plan is settled: each offer for itself, in the time that was kept for it."""
+        self.cuts.by_offer = True
+        self._keep_time()
+        try:
+            yield
+        finally:
+            self.cuts.by_offer = False
+            self._keep_time()
+
+    def settle(self, x: FloatArray) -> None:
+        """Operate all years of a whole plan."""
         self._operate(x, np.inf)
-        return self.cuts.raised_musd(x)
+
+    def _keep_time(self) -> None:
+        """Keep time for the schedules, and before that for settling a plan."""
+        years = _SCHEDULE_YEARS if self.cuts.by_offer else _SCHEDULE_YEARS + _SETTLING_YEARS
+        needed = years * len(self.cuts.served) * self._year_s
+        self.stop.kept_s = min(needed, _MOST_KEPT * self.stop.limit_s)
 
     def _operate(self, x: FloatArray, enough_musd: float) -> float:
         fleet = self.cuts.fleet(x)
         power = self.cuts.campus.totals(fleet).power_mw.sum(axis=0)
         done: list[FloatArray] = []
         alike = max(_ALIKE, _FIRST_ALIKE / 2.0**self.rounds) if np.isfinite(enough_musd) else _ALIKE
-        weight, hidden = self._weight, 0.0
+        hidden = 0.0
         order = [int(p) for p in np.argsort(-self._expected, kind="stable")]
-        for i, p in enumerate(order):
-            to_come = float(self._expected[order[i:]].sum())
-            if self.stop.now or (hidden > enough_musd and to_come < _LITTLE * hidden):
+        while order and not self.stop.now:
+            if hidden > enough_musd and float(self._expected[order].sum()) < _LITTLE * hidden:
                 break
-            if fleet.served_mw[p] <= 1e-6 and power[p] <= 1e-6:
-                self._expected[p] = 0.0
-                continue
-            what = self._profile(p, fleet)
-            if all(np.abs(what - other).max() > alike for other in done):
-                done.append(what)
-                self._learn(p, fleet)
-            each = weight * np.maximum(0.0, self.cuts.hidden_musd(x))
-            self._expected[p], hidden = each[p], float(each.sum())
+            batch: list[int] = []
+            seen: list[int] = []
+            while order and len(batch) < _TOGETHER:
+                p = order.pop(0)
+                seen.append(p)
+                if fleet.served_mw[p] <= 1e-6 and power[p] <= 1e-6:
+                    continue
+                what = self._profile(p, fleet)
+                if all(np.abs(what - other).max() > alike for other in done):
+                    done.append(what)
+                    batch.append(p)
+            self._learn(batch, fleet, _COARSE if np.isfinite(enough_musd) else _LEARNING)
+            each = self._weight * np.maximum(0.0, self.cuts.hidden_musd(x))
+            self._expected[seen], hidden = each[seen], float(each.sum())
         return hidden
 
-    def _learn(self, p: int, fleet: Fleet) -> None:
-        """Learn one year, and keep time enough for the schedules."""
+    def _learn(self, periods: list[int], fleet: Fleet, tolerance: float) -> None:
+        """Learn some years, and keep time enough for the schedules."""
+        if not periods:
+            return
         began = time.monotonic()
-        self.cuts.learner.learn(p, fleet, _LEARNING)
-        needed = _SCHEDULE_YEARS * len(fleet.served_mw) * (time.monotonic() - began)
-        self.stop.kept_s = min(max(self.stop.kept_s, needed), _MOST_KEPT * self.stop.limit_s)
+        share = ALIKE_SHARE if self.cuts.by_offer else np.inf
+        self.cuts.learner.learn(periods, fleet, tolerance, share)
+        if not self.cuts.by_offer:
+            self._year_s = max(self._year_s, (time.monotonic() - began) / len(periods))
+            self._keep_time()
 
     def operated(self, x: FloatArray, years: tuple[YearPlan, ...]) -> Operated:
         """What a plan decides about its operating years."""
@@ -115,30 +147,36 @@ class Settlement:
         campus = self.cuts.campus
         totals, size = campus.totals(fleet), max(float(fleet.served_mw[p]), 1e-6)
         budget = totals.budget_mwh / campus.operations.cycles_per_yr
-        sums = [part[:, p].sum() for part in (totals.power_mw, totals.energy_mwh / _HOURS, budget / _HOURS)]
-        parts = [sums, totals.floor_mwh[:, p].sum(axis=0) / _HOURS, campus.gate(p), totals.generator_mw[:, p]]
-        return np.concatenate([np.atleast_1d(np.asarray(part, dtype=float)) for part in parts]) / size
+        parts = [totals.power_mw[:, p], *(mwh[:, p] / _HOURS for mwh in (totals.energy_mwh, budget))]
+        parts += [totals.floor_mwh[:, p].ravel() / _HOURS, np.array(campus.gate(p)), totals.generator_mw[:, p]]
+        return np.concatenate(parts) / size
 
     def schedule(self, x: FloatArray) -> tuple[YearPlan, ...]:
         """Schedules of a whole plan; load may be missing in them."""
         campus, fleet = self.cuts.campus, self.cuts.fleet(x)
-        years = []
+        keys = []
         for p in range(len(fleet.served_mw)):
             own = (fleet.containers, fleet.cycled, fleet.held_mwh[:, p], fleet.served_mw[p : p + 1], fleet.renewable_mw)
-            key = (p, b"".join(np.round(part, 9).tobytes() for part in own))
-            if key not in self._scheduled:
-                self._scheduled[key] = plan_year(campus, p, fleet, self._accuracy)
-            years.append(self._scheduled[key])
-        return tuple(years)
+            keys.append((p, b"".join(np.round(part, 9).tobytes() for part in own)))
+        new = [key for key in keys if key not in self._scheduled]
+        made = together(lambda key: plan_year(campus, key[0], fleet, self._accuracy), new)
+        self._scheduled.update(zip(new, made, strict=True))
+        return tuple(self._scheduled[key] for key in keys)
 
     def short(self, x: FloatArray, years: tuple[YearPlan, ...]) -> list[int]:
         """Periods whose schedule misses load; why is learned."""
-        fleet, found = self.cuts.fleet(x), []
-        for y in years:
-            if y.cost_usd["unserved_mwh"] > MISSING_FRAC * HOURS_PER_YEAR * max(1.0, y.site.served_mw):
-                found.append(y.period)
-                self.cuts.learner.learn(y.period, fleet, _LEARNING)
+        found = [
+            y.period
+            for y in years
+            if y.cost_usd["unserved_mwh"] > MISSING_FRAC * HOURS_PER_YEAR * max(1.0, y.site.served_mw)
+        ]
+        self.cuts.learner.learn(found, self.cuts.fleet(x), _LEARNING)
         return found
+
+    def servable_mw(self, x: FloatArray, periods: list[int]) -> dict[int, float]:
+        """Load of some periods that the schedules of a whole plan can carry."""
+        campus, fleet = self.cuts.campus, self.cuts.fleet(x)
+        return dict(zip(periods, together(lambda p: servable_mw(campus, p, fleet), periods), strict=True))
 
     def safe_mw(self, p: int) -> float:
         """Load that the gate alone can serve in every hour of a period, whatever the stores do."""

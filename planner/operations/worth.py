@@ -13,7 +13,7 @@ dozen corners alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,10 @@ FloatArray = NDArray[np.float64]
 #: Shares of its energy, and multiples of the wear that suits daily use, for which a store is valued.
 _SWINGS = (0.02, 0.25, 0.6, 1.0)
 _WEARS = (0.0, 0.7, 1.3, 3.0)
+#: Most uses of stores alike that a year tells.
+_USES = 5
 #: Ways of use that ``worths`` gives.
-WAYS = 3 + len(_SWINGS) * len(_WEARS)
+WAYS = 2 + len(_SWINGS) * len(_WEARS) + _USES
 #: Tries for the value of wear that suits a yearly budget best.
 _WEAR_TRIES = 14
 
@@ -107,26 +109,36 @@ def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float,
 
 def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, efficiency: float, keep: float) -> Worth:
     """Values that any chain ``stored`` proves, shape (T,)."""
-    per_year = 1.0 / clock.years
-    gain = np.maximum(0.0, np.maximum(node - wear - stored, efficiency * stored - node))
-    change = keep * np.roll(stored, -1) - stored
-    turn, change[-1] = float(change[-1]), 0.0
-    held = np.bincount(clock.floor_season, np.maximum(0.0, -change), minlength=clock.seasons)
-    return Worth(
-        float(gain.sum()) * clock.dt_h * per_year,
-        (float(np.maximum(0.0, change).sum()) + turn) * per_year,
-        np.asarray(held * per_year, dtype=float),
-        wear,
-    )
+    held = np.zeros(clock.seasons)
+    power, energy = _sums(node, stored, wear, efficiency, keep, clock.floor_season, held)
+    return Worth(power * clock.dt_h / clock.years, energy / clock.years, held / clock.years, wear)
+
+
+@compiled
+def _sums(
+    node: FloatArray, stored: FloatArray, wear: float, efficiency: float, keep: float, season: NDArray[np.int64],
+    held: FloatArray,
+) -> tuple[float, float]:  # fmt: skip
+    """Values of a MW and a MWh over all steps, and into ``held`` that of a held MWh by season."""
+    power = energy = 0.0
+    last = len(node) - 1
+    for t in range(last + 1):
+        power += max(0.0, node[t] - wear - stored[t], efficiency * stored[t] - node[t])
+        change = keep * stored[t + 1 if t < last else 0] - stored[t]
+        if t == last or change > 0.0:
+            energy += change
+        else:
+            held[season[t]] -= change
+    return power, energy
 
 
 def worths(
     clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float,
-    use: tuple[float, float] | None = None,
+    uses: Sequence[tuple[float, float]] = (),
 ) -> tuple[Worth, ...]:  # fmt: skip
     """Values of a store of ``hours`` MWh per MW for every way of using it: all or part of its energy, often or seldom.
 
-    ``use`` adds the share of its energy and the value of wear that a year really had. Each way holds for every size,
+    ``uses`` add shares of its energy and the values of wear that a year really had. Each way holds for every size,
     held-back energy and budget, so whoever uses them may take the one that says least.
     """
     full = best_worth(clock, node, hours, efficiency, keep, cycles)
@@ -134,10 +146,11 @@ def worths(
     never = float(node.max() - node.min()) + 1.0
     found = [full]
     ways = [*((share, factor * wear) for share in _SWINGS for factor in _WEARS), (1.0, never)]
-    for share, dear in [*ways, use or (0.8, full.wear)]:
+    own = list(dict.fromkeys(uses))[:_USES] or [(0.8, full.wear)]
+    for share, dear in [*ways, *own]:
         chain = stored_value(node, dear, share * hours, efficiency, keep, clock.dt_h)
         found.append(worth(clock, node, chain, dear, efficiency, keep))
-    return tuple(found)
+    return (*found, *[found[-1]] * (WAYS - len(found)))
 
 
 def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float) -> Worth:

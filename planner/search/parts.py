@@ -49,6 +49,10 @@ _NEAR_GAP_SHARE = 0.1
 _NEAR_S = 8.0
 #: Share of the asked gap that the operating years may still hide at the end of the relaxation.
 LEARNING_GAP_SHARE = 0.3
+#: Share of the objective that years of the relaxation may hide: more is learned with binaries fixed, nearer to a plan.
+_RELAXED_FRAC = 0.02
+#: Shares of the time limit after which operating years are no longer learned from: relaxed, and with binaries fixed.
+_RELAXING_TIME_SHARE, _REFINING_TIME_SHARE = 0.4, 0.7
 #: Share of the objective that they may hide before anything was learned from a solution.
 _FIRST_FRAC = 0.01
 #: Share of what the last round found that cuts already known may hide until the next one.
@@ -172,12 +176,14 @@ class Parts:
             hiding = share * max(1.0, abs(objective))
             self.settlement.cuts.tolerance_musd = max(hiding, self._round_musd)
 
-    def _learned(self, attempt: Attempt) -> bool:
-        """Whether the operating years of a relaxed solution cost enough more than is known to go on."""
+    def _learned(
+        self, attempt: Attempt, time_share: float = _RELAXING_TIME_SHARE, least_frac: float = _RELAXED_FRAC
+    ) -> bool:
+        """Whether the operating years of a solution cost enough more than is known to go on."""
         if self.settlement is None or attempt.x is None or self.stop.now:
             return False
-        enough = LEARNING_GAP_SHARE * self.gap_frac * abs(attempt.objective)
-        hidden = self.settlement.learn(attempt.x, enough)
+        enough = max(LEARNING_GAP_SHARE * self.gap_frac, least_frac) * abs(attempt.objective)
+        hidden = self.settlement.learn(attempt.x, enough, time_share)
         self._round_musd = _ROUND_SHARE * hidden  # while much is hidden, the last digits of what is known do not matter
         self._tolerate(attempt.objective)
         return hidden > enough
@@ -271,8 +277,16 @@ class Parts:
         """
         whole = np.zeros_like(self.compiled.integer) if coarse is None else coarse
         with self._fixed(self.purchase_binary(), x):
-            attempt = solved_with_every_row(self._new_run(whole), self.outages, self.gap_frac * 0.1)
-        return attempt if attempt.x is not None else None
+            run = self._new_run(whole)
+            while True:
+                attempt = solved_with_every_row(run, self.outages, self.gap_frac * 0.1)
+                # The next solve of the whole problem takes far longer than to learn here what its years cost.
+                if attempt.x is None or not self._learned(attempt, _REFINING_TIME_SHARE, 0.0):
+                    return attempt if attempt.x is not None else None
+                added = self.outages.add_violated(attempt.x)
+                if added is None:
+                    return attempt
+                run.add_rows(*added)
 
     def _whole(
         self,
@@ -348,6 +362,8 @@ class Parts:
         whole = self._all_whole()
         with self._fixed(whole, x):
             run = self._new_run(np.zeros_like(whole), site=True)
+            if self.settlement is not None:
+                run.add_rows(*self.settlement.cuts.evenly_used(x))
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             attempt = run.solve(time_limit_s=_POLISH_S, after_stop=True)
         if attempt.x is None and may_fail:

@@ -39,9 +39,12 @@ from planner.solve import (
 _BOUND_PASSES = 2
 #: Most times that the search goes on with what the years of its best plan taught.
 _SETTLING_PASSES = 3
-#: Most times that a plan whose years miss load is mended, and by what share the load falls, the first time.
+#: Most times that the use of whole containers is planned again with what their years taught, and the share of the asked
+#: gap that this may still bring.
+_SETTLING_ROUNDS, _SETTLED_GAP_SHARE = 16, 0.1
+#: Most times that a plan whose years miss load is mended, and by what share more the load falls after the first time.
 _MENDS = 6
-_MENDED = 1e-4
+_MENDED = 2e-5
 
 
 class DoesNotFit(Exception):
@@ -158,9 +161,10 @@ class Search(Parts):
         if self.settlement is None:
             return
         for _ in range(_SETTLING_PASSES):
-            if self.best is None or self.best is self.settled or self.stop.now:
+            if self.best is None or self.best is self.settled or (self.settled is not None and self.stop.now):
                 break
-            hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
+            with self.settlement.settling():
+                hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
             if self._closed() or hidden <= LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
                 break
             self._bound_passes(coarse)
@@ -169,23 +173,36 @@ class Search(Parts):
 
     def _settled(self, settlement: Settlement, plan: Attempt) -> float:
         """Count in a plan what its years cost, with less load where some would be missing; what they hid before."""
-        first = plan.objective
-        for _ in range(_MENDS):
+        first, enough = plan.objective, _SETTLED_GAP_SHARE * self.gap_frac * abs(plan.objective)
+        centre: FloatArray | None = None
+        near, lowest = False, np.inf
+        for _ in range(_SETTLING_ROUNDS):
             assert plan.x is not None
-            rise = settlement.settle(plan.x)
-            plan.objective += rise
-            if self.stop.now or not settlement.cuts.impossible(plan.x):
+            # What is learned between the best and the newest use of the containers holds for both, and their use may
+            # be mixed: the newest alone jumps to wherever least was learned.
+            share = 1.0 if centre is None or near else 0.5
+            x = plan.x.copy() if centre is None else (1.0 - share) * centre + share * plan.x
+            settlement.settle(x)
+            lacking = self.outages.add_violated(plan.x)
+            settlement.cuts.raised_musd(x)
+            cost = float(self.compiled.cost @ x) + self.compiled.offset
+            possible = not settlement.cuts.impossible(x)
+            if possible and (self.settled is None or cost < self.settled.objective):
+                self.settled = Attempt(x, cost, plan.bound, False)
+            if possible and (centre is None or cost < lowest):
+                centre, lowest = x, cost
+            if self.stop.now or (centre is not None and lowest - plan.objective <= enough):
                 break
-            self.outages.add_violated(plan.x)
+            if lacking is None and centre is not None and not near:  # nothing new there: look nearer to it
+                near = True
+                continue
+            near = False
             mended = self._polish(plan.x, may_fail=True)
             if mended is None:  # what was bought cannot serve the load that must be served
-                self.best = self.settled
-                return np.inf
+                break
             plan = mended
-        if self.settled is None or plan.objective < self.settled.objective:
-            self.settled = plan
         self.best = self.settled
-        return max(0.0, plan.objective - first)
+        return np.inf if self.settled is None else max(0.0, self.settled.objective - first)
 
     def _keep(self, plan: Attempt | None) -> None:
         """Remember a plan if it is the best so far."""
@@ -224,7 +241,10 @@ class Search(Parts):
                 best.objective += years_musd(settlement.cuts.campus, list(years))
                 best.objective -= settlement.counted_musd(best.x)
                 return best, years
-            loads = {p: best.x[settlement.cuts.served[p]] * (1.0 - _MENDED * 4.0**mend) for p in short}
+            loads = {
+                p: min(mw, best.x[settlement.cuts.served[p]]) * (1.0 - _MENDED * (4.0**mend - 1.0))
+                for p, mw in settlement.servable_mw(best.x, short).items()
+            }
             if mend == _MENDS - 2:
                 loads = {p: min(mw, settlement.safe_mw(p)) for p, mw in loads.items()}
             self.outages.add_violated(best.x)

@@ -12,9 +12,10 @@ import planner
 from planner.faults import InputError
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
-from planner.operations.cuts import Learner
-from planner.operations.schedule import plan_year
+from planner.operations.cuts import Learner, merged
+from planner.operations.schedule import plan_year, servable_mw
 from planner.operations.settle import Settlement
+from planner.operations.year import Store
 from planner.results import Plan
 from planner.verify import verify
 
@@ -170,7 +171,7 @@ def test_cuts_lie_below_every_schedule() -> None:
         held[:, :, 0] = campus.totals(made).energy_mwh * draw.uniform(0.0, 0.9)
         return made
 
-    learner.learn(0, fleet(), 1e-5)
+    learner.learn([0], fleet(), 1e-5)
     for _ in range(4):
         other = fleet()
         bounds, _ = learner.bounds_musd(other)
@@ -180,8 +181,48 @@ def test_cuts_lie_below_every_schedule() -> None:
         year = plan_year(campus, 0, other)
         assert year.cost_usd["unserved_mwh"] < 1e-6
         assert bound <= year.total_usd / 1e6 + 1e-9
-        k, _ = learner.learn(0, other, 1e-6)
+        (k,) = learner.learn([0], other, 1e-6)
         assert float(learner.bounds_musd(other)[0][k, 0]) == pytest.approx(year.total_usd / 1e6, rel=0.03, abs=2e-3)
+
+
+def test_the_load_that_can_be_carried_is_the_most_that_has_a_schedule() -> None:
+    """Newton's method against schedules just below and just above."""
+    c = Coefficients(planner.load_case("tiny", LATE))
+    campus = Campus(c)
+    stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
+    held = np.zeros((len(c.problem.offers), len(c.problem.periods), 1))
+
+    def fleet(served_mw: float) -> Fleet:
+        served = np.full(len(c.problem.periods), served_mw)
+        return Fleet(3.0 * stored, 2.0 * stored, held, served, np.zeros(0))
+
+    most = servable_mw(campus, 0, fleet(11.0))
+    assert 9.3 < most < 10.9
+    assert plan_year(campus, 0, fleet(most)).cost_usd["unserved_mwh"] < 1e-6 * most * 8760
+    assert plan_year(campus, 0, fleet(1.001 * most)).cost_usd["unserved_mwh"] > 1e-6 * most * 8760
+    assert servable_mw(campus, 0, fleet(9.0)) == pytest.approx(9.0, rel=1e-4)
+
+
+def test_merged_stores_cannot_lend_each_other_what_they_lack() -> None:
+    """A store that is wholly held back has cycles to spare, a free one has none: together they still do nothing."""
+    full = Store("full", 5.0, 20.0, np.array([20.0]), 300.0 * 20.0, 0.9, 1.0)
+    tired = Store("tired", 5.0, 20.0, np.array([0.0]), 0.0, 0.9, 1.0)
+    assert [s.throughput_mwh for s in merged([full, tired], 300.0, 0.2)] == [0.0, 6000.0]
+    assert len(merged([full, tired], 300.0, np.inf)) == 1
+    assert len(merged([full, replace(full, power_mw=6.0)], 300.0, 0.2)) == 1
+
+
+def test_all_containers_of_an_offer_have_the_same_share_in_daily_use(late: tuple[planner.Problem, Plan]) -> None:
+    problem, plan = late
+    assert plan.operations is not None
+    counts = {(o.offer, o.period): o.containers for o in plan.orders}
+    shares: dict[str, set[float]] = {}
+    used = {(u.offer, u.period): u.containers for u in plan.operations.daily_use}
+    for (offer, period), count in counts.items():
+        if next(o for o in problem.offers if o.offer == offer).is_storage:
+            shares.setdefault(offer, set()).add(round(used.get((offer, period), 0.0) / count, 6))
+    assert shares
+    assert all(len(s) == 1 for s in shares.values())
 
 
 def test_fronts_refuse_operating_years() -> None:

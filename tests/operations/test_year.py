@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from planner.operations.schedule import follow, value_stack_usd
@@ -34,6 +34,7 @@ def test_another_solver_finds_the_same_year(seed: int, demand: float, seasons: i
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
+@example(248)  # nothing but missing load can fill the stores in time
 def test_what_is_scheduled_holds_exactly_and_costs_hardly_more(seed: int) -> None:
     clock = small_clock(seed, demand=97.0, seasons=2)
     site, stores, generators = small_site(seed, clock)
