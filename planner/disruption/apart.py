@@ -94,7 +94,9 @@ class Ledger:
         """Remember what a world did, whatever it was told."""
         w = next(i for i, world in enumerate(self.worlds) if world.name == outcome.world)
         if outcome.plan is not None:
-            self.learn(w, outcome.cost_musd, {**outcome.fixed.orders, **(outcome.fixed.reserved or {})})
+            did: dict[Decision, float] = dict(outcome.fixed.orders.items())
+            did.update((outcome.fixed.reserved or {}).items())
+            self.learn(w, outcome.cost_musd, did)
 
     def learn(self, w: int, cost_musd: float, did: Mapping[Decision, float]) -> None:
         """Remember what a world can do at which cost of its own."""

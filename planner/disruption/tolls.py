@@ -63,7 +63,8 @@ def of_relaxation(prospect: Prospect, joint: Joint, problem: Compiled, dual: Flo
     weight = np.zeros(many) if rule.aim == "worst" else np.array([w.probability for w in prospect.worlds])
     for i in np.flatnonzero(weighing):
         weight[int(problem.row_names[i].split("[")[1][:-1])] += dual[i]
-    column = {**joint.signed, **joint.reserved}
+    column: dict[Decision, int] = dict(joint.signed.items())
+    column.update(joint.reserved.items())
     priced = problem.matrix.multiply(np.where(weighing, 0.0, dual)[:, None]).tocsc()
     world = _world_of_rows(joint, problem)
     toll: dict[tuple[int, Decision], float] = {}
