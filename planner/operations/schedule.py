@@ -117,8 +117,9 @@ def _lot(
     c, offer, up = campus.c, campus.c.problem.offers[o], campus.up_frac[o]
     swing = energy[:, None] - held
     most = swing.max(axis=0)
-    even = np.where(most > 0, (n @ swing) / np.maximum(most, 1e-12), 0.0)
-    power = up * offer.power_mw * float(even.min()) if len(mine) > 1 else up * offer.power_mw * float(n.sum())
+    # A season without swing is one in which all containers are topped up alike.
+    even = np.where(most > _ROUNDING * energy.max(), (n @ swing) / np.maximum(most, 1e-12), float(n.sum()))
+    power = up * offer.power_mw * float(even.min())
     budget = up * campus.operations.cycles_per_yr * float(y @ c.worn_mwh[mine, p])
     name = f"{offer.offer} of {'+'.join(c.problem.periods[c.pairs[i][1]].label for i in sorted(mine))}"
     store = Store(
@@ -147,10 +148,17 @@ class _Standing:
         ]
         return cls(campus.clock, site, lots, runs, campus.running_generators(p, fleet))
 
+    @property
+    def upkeep_mw(self) -> float:
+        """What full stores that are not run draw to stay full; at full load it decides what the gate can carry."""
+        idle = [lot.store for lot, on in zip(self.lots, self.runs, strict=True) if not on]
+        return sum(s.energy_mwh * (1.0 - s.keep_frac) / s.efficiency_frac for s in idle) / self.clock.dt_h
+
     def operate(self, site: Site, tolerance: float, shortfall: bool = False) -> Dispatch:
         """The year with a little to spare everywhere."""
         working = [_spared(lot.store, self.clock.dt_h) for lot, on in zip(self.lots, self.runs, strict=True) if on]
         spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in self.generators]
+        site = replace(site, firm_import_mw=max(0.0, site.firm_import_mw - self.upkeep_mw))
         return operate(self.clock, site, working, spared, tolerance=tolerance, shortfall=shortfall)
 
 

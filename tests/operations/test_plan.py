@@ -203,6 +203,28 @@ def test_the_load_that_can_be_carried_is_the_most_that_has_a_schedule() -> None:
     assert servable_mw(campus, 0, fleet(9.0)) == pytest.approx(9.0, rel=1e-4)
 
 
+def test_full_stores_are_topped_up_at_full_load() -> None:
+    """What is wholly held back still loses energy: it is drawn where the gate is all that serves the load."""
+    problem = planner.load_case("tiny", LATE)
+    leaking = tuple(o.model_copy(update={"self_discharge_frac_per_day": 0.01}) for o in problem.offers)
+    c = Coefficients(replace(problem, offers=leaking))
+    campus = Campus(c)
+    o = campus.stores[0]
+    mine = np.flatnonzero((c.pair_offer == o) & c.alive[:, 0])[:1]
+    n = np.zeros(len(c.pairs))
+    n[mine] = 4.0
+    held = np.zeros((len(c.problem.offers), len(c.problem.periods), 1))
+    fleet = Fleet(n, 0.0 * n, held, np.full(len(c.problem.periods), 9.3), np.zeros(0))
+    held[:, :, 0] = campus.totals(fleet).energy_mwh / campus.up_frac[:, None]
+    assert plan_year(campus, 0, fleet).cost_usd["unserved_mwh"] > 1e-4  # the gate is as wide as the load
+    most = servable_mw(campus, 0, fleet)
+    assert 9.29 < most < 9.3
+    served = np.full(len(c.problem.periods), most)
+    year = plan_year(campus, 0, Fleet(n, 0.0 * n, held, served, np.zeros(0)))
+    assert year.cost_usd["unserved_mwh"] < 1e-6 * most * 8760
+    assert year.lots[0].store.energy_mwh == pytest.approx(float(year.dispatch.stored[0].min()), rel=1e-9)
+
+
 def test_merged_stores_cannot_lend_each_other_what_they_lack() -> None:
     """A store that is wholly held back has cycles to spare, a free one has none: together they still do nothing."""
     full = Store("full", 5.0, 20.0, np.array([20.0]), 300.0 * 20.0, 0.9, 1.0)
