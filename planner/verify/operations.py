@@ -216,8 +216,10 @@ def _check_lots(
         count, energy, held, worn = _containers(fleet, q, o, deliveries)
         up, swing = offer.availability_frac, energy[:, None] - held
         most = swing.max(axis=0)
-        even = np.where(most > 0, (count @ swing) / np.maximum(most, 1e-12), 0.0)
-        power = up * offer.power_mw * (float(even.min()) if len(deliveries) > 1 else float(count.sum()))
+        # Where nothing may be moved, containers only make up for what they lose by themselves, all alike.
+        full = most <= 1e-7 * energy.max(initial=0.0)
+        even = np.where(full, float(count.sum()), (count @ swing) / np.maximum(most, 1e-12))
+        power = up * offer.power_mw * float(even.min())
         top, floor = up * float(count @ energy), up * (count @ held)
         size = max(top, 1e-6)
         over = float((s.charge[j] + s.discharge[j]).max()) - power
