@@ -95,9 +95,7 @@ class Pool:
         self._worths.update(zip(wanted, together(valued, wanted), strict=True))
 
     def worths(self, k: int, make: Make) -> tuple[Worth, ...]:
-        """Values of a store of one make against the energy values of year ``k``."""
-        if (k, make) not in self._worths:
-            self.value(range(k, k + 1), [make])
+        """Values of a store of one make against the energy values of year ``k``, once ``value`` was called for both."""
         return self._worths[k, make]
 
 

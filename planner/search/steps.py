@@ -189,7 +189,7 @@ class Search(Parts):
             possible = not settlement.cuts.impossible(x)
             if possible and (self.settled is None or cost < self.settled.objective):
                 self.settled = Attempt(x, cost, plan.bound, False)
-            if possible and (centre is None or cost < lowest):
+            if possible and cost < lowest:
                 centre, lowest = x, cost
             if self.stop.now or (centre is not None and lowest - plan.objective <= enough):
                 break
