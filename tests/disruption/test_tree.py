@@ -325,16 +325,20 @@ def test_figures_of_every_choice_are_those_of_its_orders(tree: tuple[Problem, di
         assert choice.aim_musd == pytest.approx(aim, rel=3e-6)
 
 
-def test_what_no_future_calls_is_not_reserved() -> None:
-    """Slots that no future calls are taken off with their fee, and the plans stay as they are."""
-    calm, futures = _fixed_tree()
+def _with_slots(calm: Problem, containers: int) -> Problem:
+    """The case with slots of one offer that may be reserved for a small fee."""
     option = {
-        "offer": "Beta", "containers": 9, "strike_frac": 0.97, "expires": "2030-12", "lead_months": 2,
+        "offer": "Beta", "containers": containers, "strike_frac": 0.97, "expires": "2030-12", "lead_months": 2,
         "fee_usd_per_kwh": 0.01, **SOURCE,
     }  # fmt: skip
     rule = calm.case.disruption.model_dump(mode="json") | {"options": {"early": option}}
-    calm = _with(calm, Disruption.model_validate_json(json.dumps(rule)))
-    prospect = Prospect(calm, futures)
+    return _with(calm, Disruption.model_validate_json(json.dumps(rule)))
+
+
+def test_what_no_future_calls_is_not_reserved() -> None:
+    """Slots that no future calls are taken off with their fee, and the plans stay as they are."""
+    calm, futures = _fixed_tree()
+    prospect = Prospect(_with_slots(calm, 9), futures)
     hedger = Hedger(prospect, 1e-6, 1)
     fixed = Fixed({}, {"early": 9})
     found = Found(fixed, tuple(hedger.alone(w.name, fixed, 60.0) for w in prospect.worlds))
@@ -373,12 +377,7 @@ def test_what_was_lost_counts_towards_the_volume() -> None:
 def test_reservations_are_tried_beside_the_calm_orders() -> None:
     """The calm orders with the slots that the disrupted world would pay for are among the choices."""
     calm, futures = _fixed_tree()
-    option = {
-        "offer": "Beta", "containers": 3, "strike_frac": 0.97, "expires": "2030-12", "lead_months": 2,
-        "fee_usd_per_kwh": 0.01, **SOURCE,
-    }  # fmt: skip
-    rule = calm.case.disruption.model_dump(mode="json") | {"options": {"early": option}}
-    found = solved(_with(calm, Disruption.model_validate_json(json.dumps(rule))), futures)
+    found = solved(_with_slots(calm, 3), futures)
     assert any("reserving" in c.choice or "reserving" in c.also for c in found.choices) or found.reserved
     assert found.hedging_musd is not None
     assert found.hedging_musd >= 0.0
