@@ -2,362 +2,308 @@
 
 One operating year has thousands of steps, and each step knows only its neighbours: with the rows in the order of time
 the normal equations are a narrow band, and what spans the whole year (a monthly peak, a yearly budget) is a thin border
-around it. A band is factorised in milliseconds.
+around it. All steps have the same entries, so a matrix is a short list of them, nothing is stored by step, and every
+product is a few runs over contiguous memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
+
+from planner.operations.loops import band_solve, band_solve_one, cholesky, compiled, gather, gram, spread
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Added to the diagonal of the band, per unit of its largest entry.
-_LIFT = 1e-16
-#: Rows that a single row ties at most, and the pairs of them.
-_TIES = 3
-_PAIRS = tuple((i, k) for i in range(_TIES) for k in range(i, _TIES))
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile a loop; the machine code is kept for the next process where a folder for it can be written.
-
-    It runs beside other threads: years are operated and valued together.
-    """
-    try:
-        return cast("F", njit(cache=True, error_model="numpy", nogil=True)(function))
-    except RuntimeError:  # nowhere to keep it
-        return cast("F", njit(error_model="numpy", nogil=True)(function))
+#: Share of its first value below which a pivot is nothing but rounding.
+_LOST = 1e-15
+#: Steps that are worked on together: what they touch stays in the nearest memory.
+_CHUNK = 256
 
 
 @compiled
-def _times(start: IntArray, index: IntArray, value: FloatArray, x: FloatArray, out: FloatArray) -> None:
-    """``out -= A x`` by columns."""
-    for j in range(len(start) - 1):
-        a = x[j]
-        if a != 0.0:
-            for i in range(start[j], start[j + 1]):
-                out[index[i]] -= value[i] * a
+def _times(entry: IntArray, value: FloatArray, steps: int, border: int, x: FloatArray, out: FloatArray) -> None:
+    """``out -= A x`` for the columns of every step; rows of ``entry``: column, row, lag."""
+    for low in range(0, steps, _CHUNK):
+        for e in range(len(entry)):
+            high = min(low + _CHUNK, steps - entry[e, 2])
+            a = value[e]
+            from_ = x[entry[e, 0] * steps + low : entry[e, 0] * steps + high]
+            if entry[e, 1] >= border:
+                total = 0.0
+                for t in range(len(from_)):
+                    total += from_[t]
+                out[border * steps + entry[e, 1] - border] -= a * total
+            else:
+                at = entry[e, 1] * steps + entry[e, 2] + low
+                to = out[at : at + len(from_)]
+                for t in range(len(from_)):
+                    to[t] -= a * from_[t]
 
 
 @compiled
-def _priced(start: IntArray, index: IntArray, value: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    """``out = A' y``."""
-    for j in range(len(start) - 1):
-        total = 0.0
-        for i in range(start[j], start[j + 1]):
-            total += value[i] * y[index[i]]
-        out[j] = total
+def _priced(entry: IntArray, value: FloatArray, steps: int, border: int, y: FloatArray, out: FloatArray) -> None:
+    """``out += A' y`` for the columns of every step."""
+    for low in range(0, steps, _CHUNK):
+        for e in range(len(entry)):
+            high = min(low + _CHUNK, steps - entry[e, 2])
+            a = value[e]
+            to = out[entry[e, 0] * steps + low : entry[e, 0] * steps + high]
+            if entry[e, 1] >= border:
+                one = a * y[border * steps + entry[e, 1] - border]
+                for t in range(len(to)):
+                    to[t] += one
+            else:
+                at = entry[e, 1] * steps + entry[e, 2] + low
+                from_ = y[at : at + len(to)]
+                for t in range(len(to)):
+                    to[t] += a * from_[t]
 
 
 @compiled
-def _weighted(
-    slot: IntArray, start: IntArray, column: IntArray, product: FloatArray, theta: FloatArray, out: FloatArray
+def _normal(pair: IntArray, product: FloatArray, steps: int, theta: FloatArray, out: FloatArray) -> None:
+    """Add every product of two entries of a column; rows of ``pair``: column, lag, place in ``out``, stride."""
+    for low in range(0, steps, _CHUNK):
+        for e in range(len(pair)):
+            high = min(low + _CHUNK, steps - pair[e, 1])
+            a, stride = product[e], pair[e, 3]
+            from_ = theta[pair[e, 0] * steps + low : pair[e, 0] * steps + high]
+            at = pair[e, 2] + stride * low
+            for t in range(len(from_)):
+                out[at + stride * t] += a * from_[t]
+
+
+@compiled
+def _eliminate(
+    single: IntArray, place: IntArray, steps: int, pivot: FloatArray, tie: FloatArray, out: FloatArray
 ) -> None:
-    """``out[slot] = sum of product * theta[column]``."""
-    for s in range(len(slot)):
-        total = 0.0
-        for i in range(start[s], start[s + 1]):
-            total += product[i] * theta[column[i]]
-        out[slot[s]] = total
+    """Take the single rows out of the normal matrix.
+
+    Rows of ``place``: two ties of one single row, where their product stands, stride. ``tie`` is left over ``pivot``.
+    """
+    for low in range(0, steps, _CHUNK):
+        high = min(low + _CHUNK, steps)
+        for e in range(len(place)):
+            i, k, stride = place[e, 0] * steps, place[e, 1] * steps, place[e, 3]
+            s = single[place[e, 0]] * steps
+            for t in range(low, high):
+                out[place[e, 2] + stride * t] -= tie[i + t] * tie[k + t] / pivot[s + t]
+        for e in range(len(single)):
+            i, s = e * steps, single[e] * steps
+            for t in range(low, high):
+                tie[i + t] /= pivot[s + t]
 
 
 @compiled
-def _eliminate(pivot: FloatArray, tie: FloatArray, target: IntArray, out: FloatArray) -> None:
-    """Take the single rows out of the normal matrix; ``target`` says where each pair of tied rows stands."""
-    for r in range(len(pivot)):
-        inverse = 1.0 / pivot[r]
-        pair = 0
-        for i in range(tie.shape[1]):
-            a = tie[r, i] * inverse
-            for k in range(i, tie.shape[1]):
-                at = target[r, pair]
-                if at >= 0:
-                    out[at] -= a * tie[r, k]
-                pair += 1
+def _reduce(tied: IntArray, steps: int, border: int, tie: FloatArray, right: FloatArray) -> None:
+    """Take the single rows out of a right-hand side, in place; rows of ``tied``: single row, other row."""
+    for e in range(len(tied)):
+        from_ = right[tied[e, 0] * steps : (tied[e, 0] + 1) * steps]
+        a = tie[e * steps : (e + 1) * steps]
+        if tied[e, 1] >= border:
+            total = 0.0
+            for t in range(steps):
+                total += a[t] * from_[t]
+            right[border * steps + tied[e, 1] - border] -= total
+        else:
+            to = right[tied[e, 1] * steps : (tied[e, 1] + 1) * steps]
+            for t in range(steps):
+                to[t] -= a[t] * from_[t]
 
 
 @compiled
-def _reduce(pivot: FloatArray, tie: FloatArray, other: IntArray, right: FloatArray) -> None:
-    """Take the single rows out of a right-hand side, in place."""
-    singles = len(pivot)
-    for r in range(singles):
-        a = right[r] / pivot[r]
-        for k in range(other.shape[1]):
-            if other[r, k] >= 0:
-                right[singles + other[r, k]] -= tie[r, k] * a
-
-
-@compiled
-def _expand(pivot: FloatArray, tie: FloatArray, other: IntArray, answer: FloatArray) -> None:
+def _expand(
+    tied: IntArray, singles: int, steps: int, border: int, pivot: FloatArray, tie: FloatArray, answer: FloatArray
+) -> None:
     """Fill in the multipliers of the single rows (``answer`` holds their right side)."""
-    singles = len(pivot)
-    for r in range(singles):
-        a = answer[r]
-        for k in range(other.shape[1]):
-            if other[r, k] >= 0:
-                a -= tie[r, k] * answer[singles + other[r, k]]
-        answer[r] = a / pivot[r]
+    for i in range(singles * steps):
+        answer[i] /= pivot[i]
+    for e in range(len(tied)):
+        to = answer[tied[e, 0] * steps : (tied[e, 0] + 1) * steps]
+        a = tie[e * steps : (e + 1) * steps]
+        if tied[e, 1] >= border:
+            one = answer[border * steps + tied[e, 1] - border]
+            for t in range(steps):
+                to[t] -= a[t] * one
+        else:
+            from_ = answer[tied[e, 1] * steps : (tied[e, 1] + 1) * steps]
+            for t in range(steps):
+                to[t] -= a[t] * from_[t]
 
 
-@compiled
-def _cholesky(band: FloatArray, lift: float) -> None:
-    """Factorise in place; ``band[i, d]`` holds the entry (i + d, i). A pivot lost to rounding becomes very large."""
-    n, width = band.shape
-    for i in range(n):
-        pivot = band[i, 0]
-        if pivot <= lift:
-            pivot = 1e128
-        root = np.sqrt(pivot)
-        band[i, 0] = root
-        most = min(width, n - i)
-        for d in range(1, most):
-            band[i, d] /= root
-        for d in range(1, most):
-            a = band[i, d]
-            if a != 0.0:
-                for e in range(d, most):
-                    band[i + d, e - d] -= a * band[i, e]
+class Entry(NamedTuple):
+    """In every step t, ``column`` has ``value`` in ``row`` of step t + ``lag`` (0 or 1, not past the end)."""
 
-
-@compiled
-def _band_solve(band: FloatArray, right: FloatArray) -> None:
-    """Solve ``L L' X = right`` in place; ``right`` is (n, k)."""
-    n, width = band.shape
-    k = right.shape[1]
-    for i in range(n):
-        scale = 1.0 / band[i, 0]
-        for j in range(k):
-            right[i, j] *= scale
-        for d in range(1, min(width, n - i)):
-            a = band[i, d]
-            if a != 0.0:
-                for j in range(k):
-                    right[i + d, j] -= a * right[i, j]
-    for i in range(n - 1, -1, -1):
-        for d in range(1, min(width, n - i)):
-            a = band[i, d]
-            if a != 0.0:
-                for j in range(k):
-                    right[i, j] -= a * right[i + d, j]
-        scale = 1.0 / band[i, 0]
-        for j in range(k):
-            right[i, j] *= scale
-
-
-@compiled
-def _band_solve_one(band: FloatArray, right: FloatArray) -> None:
-    """``_band_solve`` for one right-hand side."""
-    n, width = band.shape
-    for i in range(n):
-        a = right[i] / band[i, 0]
-        right[i] = a
-        for d in range(1, min(width, n - i)):
-            right[i + d] -= band[i, d] * a
-    for i in range(n - 1, -1, -1):
-        a = right[i]
-        for d in range(1, min(width, n - i)):
-            a -= band[i, d] * right[i + d]
-        right[i] = a / band[i, 0]
-
-
-@compiled
-def _gather(side: FloatArray, one: FloatArray, out: FloatArray) -> None:
-    """``out -= side' one``: compiled, since library threads would wait for each other on a busy machine."""
-    for i in range(side.shape[0]):
-        a = one[i]
-        if a != 0.0:
-            for j in range(side.shape[1]):
-                out[j] -= side[i, j] * a
-
-
-@compiled
-def _gram(side: FloatArray, solved: FloatArray, out: FloatArray) -> None:
-    """``out -= side' solved``."""
-    for i in range(side.shape[0]):
-        for j in range(side.shape[1]):
-            a = side[i, j]
-            if a != 0.0:
-                for k in range(side.shape[1]):
-                    out[j, k] -= a * solved[i, k]
-
-
-@compiled
-def _spread(solved: FloatArray, part: FloatArray, out: FloatArray) -> None:
-    """``out -= solved part``."""
-    for i in range(solved.shape[0]):
-        total = 0.0
-        for j in range(solved.shape[1]):
-            total += solved[i, j] * part[j]
-        out[i] -= total
+    column: int
+    row: int
+    value: float
+    lag: int = 0
 
 
 @dataclass
 class Band:
-    """A matrix in the order of time.
+    """A matrix in the order of time: the same columns and rows in each of ``steps`` steps.
+
+    A vector of columns holds all steps of the first column, of the second and so on, then the slack of each row of the
+    border, then the wide columns. A vector of rows holds all steps of the first row and so on, then the border.
 
     Attributes
     ----------
-    matrix
-        Rows: first ``singles`` rows that share no column with each other and tie at most three other rows each,
-        then the band in the order of time, last ``border`` rows that touch columns of the whole year.
-    singles, border
-        How many of each.
-    wide
-        Columns that touch rows of the band far apart; none touches a single row.
-    width
-        Largest distance between two rows of the band that share a column which is not wide, or a single row.
+    steps, columns
+        Number of steps, and of columns in each.
+    singles, chained
+        Rows of each step: first single ones that share no column with each other or with another step, then the rest.
+    border
+        Rows that span all steps; each also has a slack of its own.
+    entries
+        Entries of a step. Row ``singles + chained + b`` is row b of the border.
+    wide_row, wide_of
+        Row with -1 in wide column ``wide_of[t]`` at step t; shape (T,), or (0,) without wide columns.
     """
 
-    matrix: csc_array
+    steps: int
+    columns: int
     singles: int
+    chained: int
     border: int
-    wide: IntArray
-    width: int
-    flags: NDArray[np.bool_] = field(init=False)
+    entries: Sequence[Entry]
+    wide_row: int = -1
+    wide_of: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        self.matrix.sort_indices()
-        rows, columns = self.matrix.shape
-        self.rows = rows - self.border - self.singles
-        self.start = self.matrix.indptr.astype(np.int64)
-        self.index = self.matrix.indices.astype(np.int64)
-        self.value = self.matrix.data.astype(float)
-        self.flags = np.zeros(columns, dtype=bool)
-        self.flags[self.wide] = True
-        dense = np.asarray(self.matrix[self.singles :, self.wide].todense(), dtype=float)
-        self.wide_top, self.wide_low = dense[: self.rows], dense[self.rows :]
-        ties = (abs(self.matrix[: self.singles]) @ abs(self.matrix[self.singles :]).T).tocsr()
-        ties.sort_indices()
-        self.other = np.full((self.singles, _TIES), -1, dtype=np.int64)
-        count = np.diff(ties.indptr)
-        at = np.repeat(np.arange(self.singles), count)
-        self.other[at, np.arange(ties.nnz) - ties.indptr[at]] = ties.indices
-        self._plan_normal()
+        self.kinds = self.singles + self.chained
+        self.wide = int(self.wide_of.max()) + 1 if len(self.wide_of) else 0
+        ordered = sorted(self.entries)
+        self.entry = np.array([(e.column, e.row, e.lag) for e in ordered], dtype=np.int64)
+        self.value = np.array([e.value for e in ordered])
+        inner = self.columns * self.steps
+        self.slack_at, self.wide_at = slice(inner, inner + self.border), slice(inner + self.border, None)
+        self.shape = (self.kinds * self.steps + self.border, inner + self.border + self.wide)
+        self._plan_normal(ordered)
 
-    def _plan_normal(self) -> None:
-        """Where every product of two entries of a column goes in ``A theta A'``: that never changes.
+    def _plan_normal(self, ordered: list[Entry]) -> None:
+        """Where every product of two entries of a column goes in ``A theta A'``.
 
         All parts stand in one array: pivots, ties, band, cross, corner.
         """
-        border = self.border
-        sizes = (self.singles, self.singles * _TIES, self.rows * (self.width + 1), self.rows * border, border**2)
+        pairs = [(a, b) for i, a in enumerate(ordered) for b in ordered[i:] if a.column == b.column]
+        tied = sorted({(a.row, b.row) for a, b in pairs if a.row < self.singles and a.row != b.row})
+        self.tied = np.array(tied, dtype=np.int64).reshape(-1, 2)
+        distance = [abs(b.row - a.row + (b.lag - a.lag) * self.chained) for a, b in pairs if self._inner(a.row, b.row)]
+        same = [(i, k) for i, a in enumerate(tied) for k, b in enumerate(tied) if i <= k and a[0] == b[0]]
+        distance += [tied[k][1] - tied[i][1] for i, k in same if self._inner(tied[i][1], tied[k][1])]
+        self.width = max(distance, default=0)
+        rows = self.chained * self.steps
+        sizes = (
+            self.singles * self.steps, len(tied) * self.steps, rows * (self.width + 1), rows * self.border,
+            self.border**2,
+        )  # fmt: skip
         self.ends = np.cumsum(sizes)
-        column = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
-        slots, columns, products = [], [], []
-        for apart in range(int(np.diff(self.start).max(initial=1))):
-            first = np.arange(len(column) - apart)
-            first = first[(column[first] == column[first + apart]) & ~self.flags[column[first]]]
-            low, high = self.index[first], self.index[first + apart]
-            product = self.value[first] * self.value[first + apart]
-            slots.append(self._slot(low, high))
-            columns.append(column[first])
-            products.append(product)
-            mirrored = (low >= self.singles + self.rows) & (low != high)
-            slots.append(self._slot(high[mirrored], low[mirrored]))
-            columns.append(column[first][mirrored])
-            products.append(product[mirrored])
-        slot = np.concatenate(slots)
-        order = np.argsort(slot, kind="stable")
-        self.slot, begins = np.unique(slot[order], return_index=True)
-        self.slot_start = np.append(begins, len(slot)).astype(np.int64)
-        self.slot_column = np.concatenate(columns)[order]
-        self.slot_product = np.concatenate(products)[order]
-        self.target = np.full((self.singles, len(_PAIRS)), -1, dtype=np.int64)
-        for pair, (i, k) in enumerate(_PAIRS):
-            both = np.flatnonzero((self.other[:, i] >= 0) & (self.other[:, k] >= 0))
-            low, high = self.other[both, i] + self.singles, self.other[both, k] + self.singles
-            self.target[both, pair] = self._slot(low, high)
+        plan, products, places = [], [], []
+        for a, b in pairs:
+            if a.row < self.singles:
+                at, stride = (a.row if a.row == b.row else self.singles + tied.index((a.row, b.row))) * self.steps, 1
+            else:
+                at, stride = self._place(a.row, a.lag, b.row, b.lag)
+            plan.append((a.column, max(a.lag, b.lag), at, stride))
+            products.append(a.value * b.value)
+        for i, k in same:
+            places.append((i, k, *self._place(tied[i][1], 0, tied[k][1], 0)))
+        self.pair, self.product = np.array(plan, dtype=np.int64), np.array(products)
+        self.place = np.array(places, dtype=np.int64).reshape(-1, 4)
 
-    def _slot(self, low: IntArray, high: IntArray) -> IntArray:
-        """Place of the entry of two rows, ``low <= high`` outside the corner."""
-        single, pivot = low < self.singles, low == high
-        tie = np.zeros(len(low), dtype=np.int64)
-        at = np.flatnonzero(single & ~pivot)
-        tie[at] = (self.other[low[at]] == (high[at] - self.singles)[:, None]).argmax(axis=1)
-        row, other = low - self.singles, high - self.singles
-        return np.select(
-            [single & pivot, single, row >= self.rows, other >= self.rows],
-            [
-                low,
-                self.ends[0] + low * _TIES + tie,
-                self.ends[3] + (row - self.rows) * self.border + other - self.rows,
-                self.ends[2] + row * self.border + other - self.rows,
-            ],
-            self.ends[1] + row * (self.width + 1) + other - row,
-        )
+    def _inner(self, row: int, other: int) -> bool:
+        return self.singles <= min(row, other) and max(row, other) < self.kinds
+
+    def _place(self, row: int, lag: int, other: int, other_lag: int) -> tuple[int, int]:
+        """Where the product of entries of two rows, none of them single, stands in the first step, and its stride."""
+        if row >= self.kinds:  # the lower triangle of the corner
+            return int(self.ends[3]) + (other - self.kinds) * self.border + row - self.kinds, 0
+        low = lag * self.chained + row - self.singles
+        if other >= self.kinds:
+            return int(self.ends[2]) + low * self.border + other - self.kinds, self.chained * self.border
+        high = other_lag * self.chained + other - self.singles
+        low, high = min(low, high), max(low, high)
+        return int(self.ends[1]) + low * (self.width + 1) + high - low, self.chained * (self.width + 1)
 
     def times(self, x: FloatArray, out: FloatArray) -> FloatArray:
         """``out - A x``, in place."""
-        _times(self.start, self.index, self.value, x, out)
+        _times(self.entry, self.value, self.steps, self.kinds, x, out)
+        out[self.kinds * self.steps :] -= x[self.slack_at]
+        if self.wide:
+            out[self._wide_rows] += x[self.wide_at][self.wide_of]
         return out
 
-    def priced(self, y: FloatArray) -> FloatArray:
-        """``A' y``."""
-        out = np.empty(len(self.start) - 1)
-        _priced(self.start, self.index, self.value, y, out)
+    def priced(self, y: FloatArray, out: FloatArray) -> FloatArray:
+        """``A' y``, into ``out``."""
+        out[:] = 0.0
+        _priced(self.entry, self.value, self.steps, self.kinds, y, out)
+        out[self.slack_at] = y[self.kinds * self.steps :]
+        if self.wide:
+            out[self.wide_at] = -np.bincount(self.wide_of, y[self._wide_rows], self.wide)
         return out
+
+    @property
+    def _wide_rows(self) -> slice:
+        return slice(self.wide_row * self.steps, (self.wide_row + 1) * self.steps)
 
     def factor(self, theta: FloatArray) -> Factor:
         """Factorise ``A diag(theta) A'``."""
         every = np.zeros(int(self.ends[-1]))
-        _weighted(self.slot, self.slot_start, self.slot_column, self.slot_product, theta, every)
-        parts = np.split(every, self.ends[:-1])
-        pivot, tie = parts[0], parts[1].reshape(self.singles, _TIES)
-        _eliminate(pivot, tie, self.target, every)
-        band, cross = parts[2].reshape(self.rows, self.width + 1), parts[3].reshape(self.rows, self.border)
-        corner = parts[4].reshape(self.border, self.border)
-        _cholesky(band, _LIFT * float(band[:, 0].max()))
-        side = np.ascontiguousarray(np.concatenate([cross, self.wide_top], axis=1))
-        k = side.shape[1]
-        small = np.zeros((k, k))
-        small[: self.border, : self.border] = corner
-        small[: self.border, self.border :] = self.wide_low
-        small[self.border :, : self.border] = self.wide_low.T
-        at = np.arange(self.border, k)
-        small[at, at] = -1.0 / theta[self.wide]
+        _normal(self.pair, self.product, self.steps, theta, every)
+        pivot, tie, band, cross, corner = np.split(every, self.ends[:-1])
+        _eliminate(self.tied[:, 0], self.place, self.steps, pivot, tie, every)
+        band = band.reshape(-1, self.width + 1)
+        cholesky(band, _LOST * band[:, 0])
+        k = self.border + self.wide
+        small = np.diag(np.concatenate([theta[self.slack_at], -1.0 / theta[self.wide_at]]))
+        low = corner.reshape(self.border, self.border)
+        small[: self.border, : self.border] += low + np.tril(low, -1).T
+        side = np.zeros((len(band), k))
+        side[:, : self.border] = cross.reshape(len(band), self.border)
+        if self.wide:
+            at = np.arange(self.steps)
+            side[at * self.chained + self.wide_row - self.singles, self.border + self.wide_of] = -1.0
         solved = side.copy()
         if k:
-            _band_solve(band, solved)
-            _gram(side, solved, small)
-        return Factor(band, side, solved, small, self.border, pivot, tie, self.other)
+            band_solve(band, solved)
+            gram(side, solved, small)
+        scale = 1.0 / np.sqrt(np.abs(np.diagonal(small)))
+        return Factor(self, pivot, tie, band, side, solved, small * scale * scale[:, None], scale)
 
 
 @dataclass(frozen=True)
 class Factor:
     """A factorised band with its border and its single rows."""
 
+    of: Band
+    pivot: FloatArray
+    tie: FloatArray
     band: FloatArray
     side: FloatArray
     solved: FloatArray
     small: FloatArray
-    border: int
-    pivot: FloatArray
-    tie: FloatArray
-    other: IntArray
+    scale: FloatArray
 
     def solve(self, right: FloatArray) -> FloatArray:
-        """Multipliers ``dy`` with ``A theta A' dy = right``."""
-        n, singles = len(self.band), len(self.pivot)
-        answer = right.copy()
-        _reduce(self.pivot, self.tie, self.other, answer)
-        inner = answer[singles : singles + n]
-        _band_solve_one(self.band, inner)
-        if self.small.shape[0]:
-            rest = np.zeros(self.small.shape[0])
-            rest[: self.border] = answer[singles + n :]
-            _gather(self.side, inner, rest)
-            part = np.asarray(np.linalg.solve(self.small, rest), dtype=float)
-            _spread(self.solved, part, inner)
-            answer[singles + n :] = part[: self.border]
-        _expand(self.pivot, self.tie, self.other, answer)
+        """Multipliers ``dy`` with ``A theta A' dy = right``, in place."""
+        of, steps, answer = self.of, self.of.steps, right
+        _reduce(of.tied, steps, of.kinds, self.tie, answer)
+        chained = answer[of.singles * steps : of.kinds * steps].reshape(of.chained, steps)
+        inner = chained.T.ravel()
+        band_solve_one(self.band, inner)
+        if len(self.small):
+            rest = np.zeros(len(self.small))
+            rest[: of.border] = answer[of.kinds * steps :]
+            gather(self.side, inner, rest)
+            part = self.scale * np.asarray(np.linalg.solve(self.small, self.scale * rest), dtype=float)
+            spread(self.solved, part, inner)
+            answer[of.kinds * steps :] = part[: of.border]
+        chained[:] = inner.reshape(steps, of.chained).T
+        _expand(of.tied, of.singles, steps, of.kinds, self.pivot, self.tie, answer)
         return answer

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.model.coefficients import Coefficients
-from planner.operations.band import compiled
 from planner.operations.campus import Campus, Fleet
+from planner.operations.loops import compiled
 from planner.operations.year import (
     Clock,
     Dispatch,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.operations.band import compiled
+from planner.operations.loops import compiled
 from planner.operations.year import Clock
 
 FloatArray = NDArray[np.float64]

@@ -15,14 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
 from planner.operations import interior
-from planner.operations.band import Band
+from planner.operations.band import Band, Entry
 from planner.units import HOURS_PER_YEAR
 
 FloatArray = NDArray[np.float64]
@@ -145,108 +143,65 @@ class Dispatch:
     steps: int = 0
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """What fixes the sparsity and the coefficients of the matrix."""
+class _Layout:
+    """Where the columns and rows of a year stand, and the matrix they make.
 
-    steps: int
-    dt_h: float
-    stores: tuple[tuple[float, float], ...]
-    generators: int
-    renewables: int
-    peaks: bool
-    curtailable: bool
-    month: bytes
+    Columns of a step: flows at the bus, then charge, discharge, idle power and energy of each store. Rows: the power of
+    each store, the balance of each store, the bus and the peak; then the budgets that can bind at all.
+    """
 
+    def __init__(self, clock: Clock, site: Site, stores: Sequence[Store], generators: Sequence[Generator]) -> None:
+        self.steps, self.entries, self.columns = clock.steps, list[Entry](), 0
+        self.at: dict[str, slice] = {}
+        self.row: dict[str, slice] = {}
+        n, dt = len(stores), clock.dt_h
+        peaks = clock.demand_usd_per_mw_month > 0
+        bus, peak, border = 2 * n, 2 * n + 1, 2 * n + 1 + int(peaks)
+        # Full at both ends, a store cannot discharge more than it does by charging or discharging all the time.
+        limited = [
+            j for j, s in enumerate(stores)
+            if s.throughput_mwh < s.power_mw * HOURS_PER_YEAR * s.efficiency_frac / (1.0 + s.efficiency_frac)
+        ]  # fmt: skip
+        budget = {j: border + i for i, j in enumerate(limited)}
+        hours = [border + len(limited) + g for g in range(len(generators))]
+        self._column("import", (bus, 1.0), *([(peak, 1.0)] if peaks else []))
+        if site.export_mw > 0:
+            self._column("export", (bus, -1.0))
+        self._column("unserved", (bus, 1.0))
+        if clock.curtailable_frac > 0:
+            self._column("curtailed", (bus, 1.0))
+        for r in range(len(site.renewable_mw)):
+            self._column(f"renewable {r}", (bus, 1.0))
+        for g in range(len(generators)):
+            self._column(f"generator {g}", (bus, 1.0), (hours[g], dt))
+        if peaks:
+            self._column("below peak", (peak, 1.0))
+        for j, s in enumerate(stores):
+            power, balance = j, n + j
+            self._column(f"charge {j}", (power, 1.0), (balance, dt * s.efficiency_frac), (bus, -1.0))
+            worn = [(budget[j], dt)] if j in budget else []
+            self._column(f"discharge {j}", (power, 1.0), (balance, -dt), (bus, 1.0), *worn)
+            self._column(f"idle {j}", (power, 1.0))
+            self._column(f"stored {j}", (balance, -1.0), (balance, s.keep_frac, 1))
+            self.row[f"power {j}"], self.row[f"balance {j}"] = self._every_step(power), self._every_step(balance)
+        self.row["bus"] = self._every_step(bus)
+        month = clock.month if peaks else np.zeros(0, dtype=np.int64)
+        count = len(limited) + len(generators)
+        self.band = Band(self.steps, self.columns, n, border - n, count, self.entries, peak if peaks else -1, month)
+        names = [f"budget {j}" for j in limited] + [f"hours {g}" for g in range(len(generators))]
+        for i, name in enumerate(names):
+            self.row[name] = slice(border * self.steps + i, border * self.steps + i + 1)
+            self.at[f"{name} left"] = slice(self.band.slack_at.start + i, self.band.slack_at.start + i + 1)
+        if peaks:
+            self.at["peak"], self.row["peak"] = self.band.wide_at, self._every_step(peak)
 
-@dataclass
-class _Matrix:
-    band: Band
-    at: dict[str, IntArray]
-    row: dict[str, IntArray]
+    def _every_step(self, kind: int) -> slice:
+        return slice(kind * self.steps, (kind + 1) * self.steps)
 
-
-class _Columns:
-    """Collects the entries of the matrix, block by block."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.rows: list[IntArray] = []
-        self.columns: list[IntArray] = []
-        self.values: list[FloatArray] = []
-
-    def block(self, size: int, *entries: tuple[IntArray, IntArray | None, float | FloatArray]) -> IntArray:
-        """New columns; each entry is (rows, which of the columns, value)."""
-        made = np.arange(self.count, self.count + size)
-        self.count += size
-        for rows, which, value in entries:
-            columns = made if which is None else made[which]
-            self.rows.append(np.asarray(rows))
-            self.columns.append(columns)
-            self.values.append(np.broadcast_to(np.asarray(value, dtype=float), columns.shape))
-        return made
-
-    def months(self, rows: IntArray, month: IntArray) -> IntArray:
-        """One new column per month, -1 in all rows of that month."""
-        made = np.arange(self.count, self.count + int(month.max()) + 1)
-        self.count += len(made)
-        self.rows.append(rows)
-        self.columns.append(made[month])
-        self.values.append(np.full(len(rows), -1.0))
-        return made
-
-    def matrix(self, rows: int) -> csc_array:
-        """The collected matrix."""
-        where = (np.concatenate(self.rows), np.concatenate(self.columns))
-        return csc_array((np.concatenate(self.values), where), shape=(rows, self.count))
-
-
-@lru_cache(maxsize=24)
-def _matrix(shape: _Shape) -> _Matrix:
-    """Rows: the power of each store, then by time the balance of each store, the bus and the peak, then budgets."""
-    t, dt = np.arange(shape.steps), shape.dt_h
-    stores = len(shape.stores)
-    per_step = stores + 1 + int(shape.peaks)
-    singles = stores * shape.steps
-    bus = singles + t * per_step + stores
-    last = singles + shape.steps * per_step
-    budget = last + np.arange(stores)
-    hours = last + stores + np.arange(shape.generators)
-    columns = _Columns()
-    at: dict[str, IntArray] = {}
-    row: dict[str, IntArray] = {"bus": bus, "budget": budget, "hours": hours}
-    wide = np.zeros(0, dtype=np.int64)
-    peak = bus + 1
-    at["import"] = columns.block(len(t), (bus, None, 1.0), *([(peak, None, 1.0)] if shape.peaks else []))
-    at["export"] = columns.block(len(t), (bus, None, -1.0))
-    at["unserved"] = columns.block(len(t), (bus, None, 1.0))
-    if shape.curtailable:
-        at["curtailed"] = columns.block(len(t), (bus, None, 1.0))
-    for r in range(shape.renewables):
-        at[f"renewable {r}"] = columns.block(len(t), (bus, None, 1.0))
-    for g in range(shape.generators):
-        at[f"generator {g}"] = columns.block(len(t), (bus, None, 1.0), (np.full(len(t), hours[g]), None, dt))
-        at[f"hours left {g}"] = columns.block(1, (hours[g : g + 1], None, 1.0))
-    if shape.peaks:
-        at["below peak"] = columns.block(len(t), (peak, None, 1.0))
-        month = np.frombuffer(shape.month, dtype=np.int64)
-        wide = columns.months(peak, month)
-        at["peak"], row["peak"] = wide, peak
-    for j, (efficiency, keep) in enumerate(shape.stores):
-        balance, power, worn = singles + t * per_step + j, t * stores + j, np.full(len(t), budget[j])
-        row[f"balance {j}"], row[f"power {j}"] = balance, power
-        at[f"charge {j}"] = columns.block(
-            len(t), (bus, None, -1.0), (balance, None, dt * efficiency), (power, None, 1.0)
-        )
-        at[f"discharge {j}"] = columns.block(
-            len(t), (bus, None, 1.0), (balance, None, -dt), (power, None, 1.0), (worn, None, dt)
-        )
-        at[f"idle {j}"] = columns.block(len(t), (power, None, 1.0))
-        at[f"stored {j}"] = columns.block(len(t), (balance, None, -1.0), (balance[1:], t[:-1], keep))
-        at[f"budget left {j}"] = columns.block(1, (budget[j : j + 1], None, 1.0))
-    matrix = columns.matrix(last + stores + shape.generators)
-    band = Band(matrix, singles, stores + shape.generators, wide, per_step)
-    return _Matrix(band, at, row)
+    def _column(self, name: str, *entries: tuple[int, float] | tuple[int, float, int]) -> None:
+        self.at[name] = self._every_step(self.columns)
+        self.entries += [Entry(self.columns, *entry) for entry in entries]
+        self.columns += 1
 
 
 def operate(
@@ -264,12 +219,7 @@ def operate(
     shortfall
         Only count unserved energy (at 1 USD per MWh): is there a schedule at all, and if not, what is missing?
     """
-    shape = _Shape(
-        clock.steps, clock.dt_h, tuple((s.efficiency_frac, s.keep_frac) for s in stores), len(generators),
-        len(site.renewable_mw), clock.demand_usd_per_mw_month > 0, clock.curtailable_frac > 0,
-        clock.month.tobytes() if clock.demand_usd_per_mw_month > 0 else b"",
-    )  # fmt: skip
-    made = _matrix(shape)
+    made = _Layout(clock, site, stores, generators)
     return _Program(clock, site, list(stores), list(generators), made, shortfall).solve(tolerance)
 
 
@@ -281,7 +231,7 @@ class _Program:
     site: Site
     stores: list[Store]
     generators: list[Generator]
-    made: _Matrix
+    made: _Layout
     shortfall: bool
 
     def _floor(self, store: Store) -> FloatArray:
@@ -292,7 +242,7 @@ class _Program:
     def solve(self, tolerance: float) -> Dispatch:
         """Run the interior point and read the answer."""
         clock, site, at, row = self.clock, self.site, self.made.at, self.made.row
-        rows, columns = self.made.band.matrix.shape
+        rows, columns = self.made.band.shape
         base = max(site.served_mw, *(s.power_mw for s in self.stores), *(g.power_mw for g in self.generators), 1e-3)
         cost, right, upper = np.zeros(columns), np.zeros(rows), np.zeros(columns)
         dt = clock.dt_h
@@ -300,10 +250,11 @@ class _Program:
         right[row["bus"]] = load
         money = 0.0 if self.shortfall else dt
         cost[at["import"]] = money * clock.import_usd_per_mwh
-        cost[at["export"]] = -money * clock.export_usd_per_mwh
         cost[at["unserved"]] = dt if self.shortfall else dt * clock.unserved_usd_per_mwh
         upper[at["import"]] = site.firm_import_mw + site.flexible_import_mw * clock.open_frac
-        upper[at["export"]] = site.export_mw
+        if "export" in at:
+            cost[at["export"]] = -money * clock.export_usd_per_mwh
+            upper[at["export"]] = site.export_mw
         upper[at["unserved"]] = load + base
         if "curtailed" in at:
             cost[at["curtailed"]] = money * clock.curtailed_usd_per_mwh
@@ -313,7 +264,7 @@ class _Program:
         for g, generator in enumerate(self.generators):
             cost[at[f"generator {g}"]] = money * generator.usd_per_mwh
             upper[at[f"generator {g}"]] = generator.power_mw
-            right[row["hours"][g]] = upper[at[f"hours left {g}"]] = generator.power_mw * generator.hours * clock.years
+            right[row[f"hours {g}"]] = upper[at[f"hours {g} left"]] = generator.power_mw * generator.hours * clock.years
         if "peak" in at:
             cost[at["peak"]] = 0.0 if self.shortfall else clock.demand_usd_per_mw_month
             upper[at["peak"]] = upper[at["below peak"]] = float(upper[at["import"]].max())
@@ -325,7 +276,8 @@ class _Program:
             upper[at[f"stored {j}"]] = store.energy_mwh - floor
             for name in ("charge", "discharge", "idle"):
                 upper[at[f"{name} {j}"]] = store.power_mw
-            right[row["budget"][j]] = upper[at[f"budget left {j}"]] = store.throughput_mwh * clock.years
+            if f"budget {j}" in row:
+                right[row[f"budget {j}"]] = upper[at[f"budget {j} left"]] = store.throughput_mwh * clock.years
         upper = np.maximum(upper, _NARROW * base)
         found = interior.solve(
             self.made.band, cost / _COST_SCALE, right / base, upper / base, self._guess(rows), tolerance=tolerance
@@ -352,13 +304,16 @@ class _Program:
         n = len(self.stores)
         stored = stack("stored", n) + np.array([self._floor(s) for s in self.stores]).reshape(n, clock.steps)
         peak = -y[row["peak"]] / clock.dt_h if "peak" in row else np.zeros(clock.steps)
+        zero = np.zeros(clock.steps)
+        wear = [y[row[f"budget {j}"]][0] if f"budget {j}" in row else 0.0 for j in range(n)]
         return Dispatch(
-            x[at["import"]], x[at["export"]], stack("renewable", len(self.site.renewable_mw)),
+            x[at["import"]], x[at["export"]] if "export" in at else zero,
+            stack("renewable", len(self.site.renewable_mw)),
             stack("generator", len(self.generators)),
-            x[at["curtailed"]] if "curtailed" in at else np.zeros(clock.steps),
+            x[at["curtailed"]] if "curtailed" in at else zero,
             x[at["unserved"]], stack("charge", n), stack("discharge", n), stored,
             y[row["bus"]] / clock.dt_h, np.maximum(peak, 0.0),
-            np.maximum(-y[row["budget"]], 0.0),
+            np.maximum(-np.array(wear), 0.0),
             np.array([y[row[f"balance {j}"]] for j in range(n)]).reshape(n, clock.steps),
             steps,
         )  # fmt: skip

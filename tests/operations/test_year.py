@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planner.operations.schedule import follow, value_stack_usd
 from planner.operations.worth import best_worth, stored_value, worth, worths
 from planner.operations.year import Clock, Dispatch, Generator, Site, Store, operate, yearly_cost_usd
+from planner.units import HOURS_PER_YEAR
 from tests.operations.years import other_solver_usd, small_clock, small_site
 
 SEEDS = st.integers(0, 10_000)
@@ -30,6 +31,31 @@ def test_another_solver_finds_the_same_year(seed: int, demand: float, seasons: i
     mine = total_usd(clock, operate(clock, site, stores, generators, tolerance=1e-9), generators)
     other = other_solver_usd(clock, site, stores, generators) / clock.years
     assert mine == pytest.approx(other, rel=3e-6, abs=1.0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.sampled_from([0.999, 1.001]))
+def test_budgets_and_exports_that_cannot_count_are_left_out_and_change_nothing(seed: int, share: float) -> None:
+    clock = small_clock(seed)
+    site, stores, generators = small_site(seed, clock)
+    site = replace(site, export_mw=0.0)
+    stores = [
+        replace(s, throughput_mwh=share * s.power_mw * HOURS_PER_YEAR * s.efficiency_frac / (1 + s.efficiency_frac))
+        for s in stores
+    ]
+    d = operate(clock, site, stores, generators, tolerance=1e-9)
+    other = other_solver_usd(clock, site, stores, generators) / clock.years
+    assert total_usd(clock, d, generators) == pytest.approx(other, rel=3e-6, abs=1.0)
+    assert not d.exported.any()
+    assert d.wear_usd_per_mwh == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_year_without_stores_takes_the_cheapest_of_what_there_is() -> None:
+    clock = small_clock(5, negative=False)
+    d = operate(clock, Site(50.0, 200.0, 0.0, 0.0, np.array([70.0])), [], [], tolerance=1e-9)
+    sun = np.minimum(70.0 * clock.renewable_cf[0], 50.0 * clock.load_pu)
+    assert d.imported == pytest.approx(50.0 * clock.load_pu - sun, abs=1e-4)
+    assert d.unserved == pytest.approx(0.0, abs=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
