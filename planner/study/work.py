@@ -61,7 +61,6 @@ class Answer:
     address: str
     status: str
     record: bytes
-    start: Start
     solve_s: float
 
 
@@ -113,7 +112,7 @@ def solve(question: Question, address: str, neighbour: Start) -> Answer:
     record |= {"rows": start.rows, "choices": start.choices}
     seconds = time.perf_counter() - began
     record["solve_s"] = seconds
-    return Answer(address, record["status"], pack(record), start, seconds)
+    return Answer(address, record["status"], pack(record), seconds)
 
 
 def pack(record: dict[str, Any]) -> bytes:
