@@ -30,10 +30,13 @@ _SETTINGS = {
     "distributed.comm.timeouts.connect": f"{_CONNECT_S}s",
     "distributed.admin.tick.limit": "1h",
     # What processes note about themselves is of no use here. It took 14 % of a core with two workers at rest, and
-    # the samples of the profiler, kept for an hour, let every process grow.
+    # samples of the profiler (kept for an hour) and long logs let every process grow.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
+    "distributed.admin.log-length": 100,
+    "distributed.admin.low-level-log-length": 100,
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.log-length": 100,
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.scheduler.active-memory-manager.start": False,
 }
