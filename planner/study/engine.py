@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -298,6 +299,7 @@ class _Run:
         began = time.monotonic()
         self.parts.write(self.questions, self._ending)
         self.results.write_manifest(self._manifest(complete=everything and self.counts.done == self.counts.total))
+        gc.collect()  # what talks to the workers leaves circles; until a full collection they would add up
         self._written = time.monotonic()
         self._write_s = self._written - began
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 
 from planner import crew
 from planner.crew import Crew
+from planner.study.expand import expand
+from planner.study.spec import Study
+from planner.study.work import Start, addresses, solve
 
 
 class Reluctant:
@@ -65,3 +70,26 @@ def test_jobs_that_become_known_when_others_end() -> None:
             assert (result, trouble) == (number, "")
             ended.append(number)
     assert ended == [7, 9]
+
+
+def test_workers_do_not_sample_themselves() -> None:
+    """Settings reach the processes; samples of an hour would stay in their memory."""
+    keys = ["distributed.worker.profile.enabled", "distributed.admin.tick.interval"]
+    with Crew(1) as one:
+        found = {job[1]: result for job, result, _ in one.each([(dask.config.get, key) for key in keys])}
+    assert found == {keys[0]: False, keys[1]: "1s"}
+
+
+def test_a_solve_leaves_nothing_to_collect() -> None:
+    """A first case and a neighbour: circles of a solve (over a thousand objects) are gone when its answer is there."""
+    asked = expand(
+        Study.model_validate({"study": "s", "cases": ["tiny"], "grid": {"load.delay_usd_per_mw_yr": [1e6, 2e6]}})
+    )
+    gc.disable()
+    try:
+        for question, found in zip(asked, addresses(asked), strict=True):
+            solve(question, found.address, Start())
+            assert gc.collect() < 100
+    finally:
+        gc.enable()
+        gc.unfreeze()
