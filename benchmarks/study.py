@@ -71,7 +71,7 @@ def answer_nothing(question: Question, address: str, known: object) -> Answer:
         "status": "infeasible",
         "reason": "empty",
     }
-    return Answer(address, "infeasible", pack(record | {"solve_s": 0.0}), Start(), 0.0)
+    return Answer(address, "infeasible", pack(record | {"solve_s": 0.0}), 0.0)
 
 
 def solve_and_log(question: Question, address: str, neighbour: Start) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
@@ -21,8 +21,30 @@ _AHEAD = 3
 #: How often a case whose worker died is given to another one.
 _TRIES = 3
 _CONNECT_S = 20
+#: How long the client waits for one result before it sees to others; a worker deep in a solve may not answer at once.
+_FETCH_S = 20.0
 _COUNT_S = 5.0
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": _TRIES,
+    "distributed.worker.daemon": True,
+    "distributed.comm.timeouts.connect": f"{_CONNECT_S}s",
+    "distributed.admin.tick.limit": "1h",
+    # What processes note about themselves is of no use here. It took 14 % of a core with two workers at rest, and
+    # samples of the profiler (kept for an hour) and long logs let every process grow.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.log-length": 100,
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.log-length": 100,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.scheduler.active-memory-manager.start": False,
+}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+#: A function that worker processes can import, and its arguments.
+Job = tuple[Any, ...]
 
 
 class SchedulerLost(Exception):
@@ -53,14 +75,7 @@ class Crew:
     def __enter__(self) -> Crew:
         """Start the processes, or connect."""
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        dask.config.set(
-            {
-                "distributed.scheduler.allowed-failures": _TRIES,
-                "distributed.worker.daemon": True,
-                "distributed.comm.timeouts.connect": f"{_CONNECT_S}s",
-                "distributed.admin.tick.limit": "1h",
-            }
-        )
+        dask.config.set(_SETTINGS)
         if self.scheduler is None:
             for name in _THREADS:
                 os.environ.setdefault(name, "1")
@@ -81,17 +96,14 @@ class Crew:
         if self._cluster is not None:
             self._cluster.close(timeout=10)
 
-    def each(
-        self, work: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]
-    ) -> Iterator[tuple[tuple[Any, ...], Any, str]]:
-        """Run ``work(*job)`` for every job, a few ahead of the workers; yield job, result and trouble as they end.
+    def each(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, Any, str]]:
+        """Run every job, a few ahead of the workers; yield job, result and trouble as they end.
 
         Parameters
         ----------
-        work
-            A function that worker processes can import.
         jobs
-            Its arguments; taken only when a worker is about to be free.
+            A function that worker processes can import, and its arguments; taken only when a worker is about
+            to be free. None where the next one is not known before another ends.
 
         Raises
         ------
@@ -99,19 +111,22 @@ class Crew:
             If the connection to the scheduler ends.
         """
         source = iter(jobs)
-        under_way: dict[Any, tuple[Any, ...]] = {}
+        under_way: dict[Any, Job] = {}
         ended = as_completed(loop=self._client.loop)
         try:
             while True:
                 while len(under_way) < self._room() and (job := next(source, None)) is not None:
-                    future = self._client.submit(work, *job, pure=False)
+                    future = self._client.submit(*job, pure=False)
                     under_way[future] = job
                     ended.add(future)
                 if not under_way:
                     return
                 future = next(ended)
-                job = under_way.pop(future)
-                yield job, *self._outcome(future)
+                outcome = self._outcome(future)
+                if outcome is None:
+                    ended.add(future)
+                    continue
+                yield under_way.pop(future), *outcome
                 future.release()
         finally:
             if under_way:
@@ -127,16 +142,18 @@ class Crew:
             self._counted = time.monotonic()
         return _AHEAD * self.workers
 
-    def _outcome(self, future: Any) -> tuple[Any, str]:
-        """Result, or None and one sentence on what went wrong with this case alone."""
+    def _outcome(self, future: Any) -> tuple[Any, str] | None:
+        """Result, or None and one sentence on what went wrong with this case alone; None when it is not here yet."""
         if future.status == "cancelled" or self._client.status in ("closed", "connecting"):
             raise SchedulerLost("its connection ended")
         try:
-            return future.result(timeout=_CONNECT_S), ""
+            return future.result(timeout=_FETCH_S), ""
         except distributed.scheduler.KilledWorker:
             return None, f"the process that solved it died {_TRIES + 1} times"
         except (CancelledError, distributed.comm.CommClosedError) as error:
             raise SchedulerLost(str(error) or type(error).__name__) from None
         except Exception as error:
+            if isinstance(error, TimeoutError) and future.status != "error":
+                return None  # the worker is slow to hand it over, or died with it and another one solves the case again
             text = str(error).splitlines()
             return None, f"{type(error).__name__}: {text[0][:300] if text else ''}"

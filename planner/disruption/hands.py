@@ -137,8 +137,8 @@ class Away:
 
     def _each(self, work: Callable[..., Found], jobs: Iterable[Job]) -> Iterator[tuple[Job, Found | None]]:
         """What is found for each job; None where a worker failed at it."""
-        packed = ((self.packed, self.gap_frac, self.seed, job) for job in jobs)
-        for (*_, job), found, trouble in self.crew.each(work, packed):
+        packed = ((work, self.packed, self.gap_frac, self.seed, job) for job in jobs)
+        for (*_, job), found, trouble in self.crew.each(packed):
             if trouble:
                 self.troubles.append(f"{job.world}: {trouble}")
             yield job, None if trouble else found

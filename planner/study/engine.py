@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from planner.crew import Crew, SchedulerLost
+from planner.crew import Crew, Job, SchedulerLost
 from planner.faults import Fault, InputError
 from planner.results import Plan
+from planner.study.agenda import Agenda
 from planner.study.expand import Question, expand, regret_questions
 from planner.study.parts import Parts
 from planner.study.spec import Study, read_study
@@ -21,20 +23,11 @@ from planner.study.store import PART, TABLES, ResultSet, Solved
 from planner.study.work import Address, Answer, Start, addresses, solve
 
 Progress = Callable[["Counts"], None]
-Place = Callable[[Question], tuple[str, ...]]
-#: Questions whose addresses are found in one task.
-_BATCH = 16
+#: Questions whose addresses are found in one task: few, so that the first case is begun soon.
+_BATCH = 8
 #: Seconds between writes of the tables, at least; and at most this share of the time goes into writing.
 _WRITE_S = 10.0
 _WRITE_SHARE = 0.02
-
-
-def _by_case(question: Question) -> tuple[str, ...]:
-    return (question.case,)
-
-
-def _by_scenario(question: Question) -> tuple[str, ...]:
-    return (question.case, question.scenario)
 
 
 @dataclass
@@ -194,6 +187,8 @@ class _Run:
         self.failed: dict[int, str] = {}
         self.status: dict[int, str] = {}
         self.waiting: dict[str, list[int]] = {}
+        self.troubles: dict[str, str] = {}
+        self.agenda = Agenda(self._start_of)
         self.counts = Counts(total=len(questions))
         self.parts = Parts(study, results)
         self.stopped = ""
@@ -210,79 +205,86 @@ class _Run:
     # -- work -------------------------------------------------------------------------------
 
     def work(self, crew: Crew, find: Callable[..., Any], answer: Callable[..., Any]) -> None:
-        """Find all addresses, then solve what is not solved: the first of each base case before its neighbours."""
-        batches = [(self.fresh[i : i + _BATCH],) for i in range(0, len(self.fresh), _BATCH)]
-        for batch, found, trouble in crew.each(find, batches):
-            for q in batch[0]:
-                if trouble:
-                    self._fail(q.index, trouble)
-            for a in found or ():
-                self._place(a)
-            self.counts.read += len(batch[0])
+        """Find all addresses and solve what is not solved, each case as soon as those that it starts from are."""
+        batches = [self.fresh[i : i + _BATCH] for i in range(0, len(self.fresh), _BATCH)]
+        read: dict[int, tuple[Any, str]] = {}
+        place = iter(batches)
+        batch = next(place, None)
+        for (work, *job), found, trouble in crew.each(self._jobs(batches, find, answer)):
+            if work is find:
+                read[id(job[0])] = found, trouble
+                while batch is not None and id(batch) in read:  # in their order, whoever was quicker
+                    self._place(batch, *read.pop(id(batch)))
+                    batch = next(place, None)
+            else:
+                self._keep(job[1], found, trouble)
             self.tick()
-        starts: dict[tuple[str, ...], Start] = {}
-        for places in (_by_case, _by_scenario):  # first the first of a base case, then from it the first of a scenario
-            self._solve_firsts(crew, answer, places, starts)
-        rest = ((q, a, self._start(q, starts)) for a in list(self.waiting) if (q := self.questions[self.waiting[a][0]]))
-        self._solve(crew, answer, rest)
         self.write(everything=True)
 
-    def _solve_firsts(
-        self, crew: Crew, answer: Callable[..., Any], place: Place, starts: dict[tuple[str, ...], Start]
-    ) -> None:
-        """Solve the first question of every place that can be read, and keep what its neighbours start from."""
-        first: dict[tuple[str, ...], Question] = {}
-        for q in self.questions:
-            if q.index in self.address and not q.candidate:
-                first.setdefault(place(q), q)
-        todo: dict[str, Question] = {}
-        for q in first.values():
-            if (address := self.address[q.index].address) in self.waiting:
-                todo.setdefault(address, q)
-        self._solve(crew, answer, ((q, a, self._start(q, starts)) for a, q in todo.items()))
-        for q in first.values():
-            record = self.solved.get(self.address[q.index].address)
-            if record is not None:
-                starts[place(q)] = Start.of_record(record)
+    def _jobs(
+        self, batches: list[list[Question]], find: Callable[..., Any], answer: Callable[..., Any]
+    ) -> Iterator[Job | None]:
+        """What is next: cases that others wait for, then addresses, then the other cases; None when it is not known."""
+        unread = iter(batches)
+        while True:
+            if (case := self.agenda.next_first()) is not None:
+                yield answer, *case
+            elif (batch := next(unread, None)) is not None:
+                yield find, batch
+            elif (case := self.agenda.next_other()) is not None:
+                yield answer, *case
+            else:
+                yield None
 
-    def _start(self, question: Question, starts: dict[tuple[str, ...], Start]) -> Start:
-        """What a question starts from: the first of its scenario, else that of its base case."""
-        near = starts.get(_by_scenario(question), Start())
-        return near if near.choices else starts.get(_by_case(question), near)
+    def _place(self, batch: list[Question], found: list[Address] | None, trouble: str) -> None:
+        """Take the addresses of some cases."""
+        for q, a in zip(batch, found or [Address(q.index, "", "", trouble) for q in batch], strict=True):
+            if a.fault:
+                self._fail(q.index, a.fault, "failed" if trouble else "bad_input")
+            elif a.address in self.troubles:
+                self.address[q.index] = a
+                self._fail(q.index, self.troubles[a.address])
+            else:
+                self.address[q.index] = a
+                self._place_one(q, a.address)
+        self.counts.read += len(batch)
 
-    def _place(self, found: Address) -> None:
-        if found.fault:
-            self._fail(found.index, found.fault, "bad_input")
-            return
-        self.address[found.index] = found
-        if self.solved.has(found.address) and self.solved.get(found.address) is None:
-            self.solved.forget(found.address)
-        if self.solved.has(found.address):
-            self.counts.reused += 1
-            self.parts.note(found.index)
+    def _place_one(self, question: Question, address: str) -> None:
+        if self.solved.has(address) and self.solved.get(address) is None:
+            self.solved.forget(address)
+        unsolved = not self.solved.has(address)
+        if unsolved:
+            self.waiting.setdefault(address, []).append(question.index)
         else:
-            self.waiting.setdefault(found.address, []).append(found.index)
+            self.counts.reused += 1
+            self.parts.note(question.index)
+        self.agenda.add(question, address, unsolved)
 
     def _fail(self, index: int, reason: str, status: str = "failed") -> None:
         self.failed[index], self.status[index] = reason, status
         self.counts.failed += 1
         self.parts.note(index)
 
-    def _solve(self, crew: Crew, answer: Callable[..., Any], jobs: Iterator[tuple[Question, str, Start]]) -> None:
-        """Solve jobs and keep their answers; equal questions are answered together."""
-        for job, found, trouble in crew.each(answer, jobs):
-            indices = self.waiting.pop(job[1], [])
-            if found is None:
-                for index in indices:
-                    self._fail(index, trouble)
-            else:
-                self.solved.put(found.address, found.record)
-                self.counts.solved += 1
-                self.counts.reused += len(indices) - 1
-                self.counts.solve_s += found.solve_s
-                for index in indices:
-                    self.parts.note(index)
-            self.tick()
+    def _keep(self, address: str, found: Answer | None, trouble: str) -> None:
+        """Keep an answer, or why there is none; equal questions are answered together."""
+        indices = self.waiting.pop(address)
+        if found is None:
+            self.troubles[address] = trouble
+            for index in indices:
+                self._fail(index, trouble)
+        else:
+            self.solved.put(address, found.record)
+            self.counts.solved += 1
+            self.counts.reused += len(indices) - 1
+            self.counts.solve_s += found.solve_s
+            for index in indices:
+                self.parts.note(index)
+        self.agenda.ended(address)
+
+    def _start_of(self, address: str) -> Start | None:
+        """What a case hands to its neighbours."""
+        record = self.solved.get(address)
+        return None if record is None else Start.of_record(record)
 
     # -- results ----------------------------------------------------------------------------
 
@@ -297,6 +299,7 @@ class _Run:
         began = time.monotonic()
         self.parts.write(self.questions, self._ending)
         self.results.write_manifest(self._manifest(complete=everything and self.counts.done == self.counts.total))
+        gc.collect()  # what talks to the workers leaves circles; until a full collection they would add up
         self._written = time.monotonic()
         self._write_s = self._written - began
 

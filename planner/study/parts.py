@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from planner.study.expand import Question
@@ -18,7 +19,7 @@ Ending = Callable[[int], dict[str, Any] | None]
 class Parts:
     """Writes the parts that changed.
 
-    What a part holds stays in memory until all its cases have an ending, so that each case is read
+    The tables of a part stay in memory until all its cases have an ending, so that each case is read
     and turned into rows once, however often its part is written.
 
     Parameters
@@ -34,7 +35,8 @@ class Parts:
         self.schemas = schemas([*study.grid, *self._drawn], self._drawn)
         self._results = results
         self._changed: set[int] = set()
-        self._tables: dict[int, dict[int, dict[str, pa.Table]]] = {}
+        self._held: dict[int, set[int]] = {}
+        self._tables: dict[int, dict[str, pa.Table]] = {}
 
     def note(self, index: int) -> None:
         """Remember that a case ended."""
@@ -52,15 +54,22 @@ class Parts:
         """
         for part in sorted(self._changed):
             here = questions[part * PART : (part + 1) * PART]
-            held = self._tables.setdefault(part, {})
+            held = self._held.setdefault(part, set())
+            fresh: dict[str, list[dict[str, Any]]] = {n: [] for n in TABLES}
             for q in here:
                 if q.index not in held and (found := ending(q.index)) is not None:
-                    rows = rows_of(q, found, self._drawn)
-                    held[q.index] = {n: pa.Table.from_pylist(rows[n], schema=self.schemas[n]) for n in TABLES}
-            ready = [held[q.index] for q in here if q.index in held]
-            none = {n: [self.schemas[n].empty_table()] for n in TABLES}
-            tables = {n: pa.concat_tables([*none[n], *(t[n] for t in ready)]).combine_chunks() for n in TABLES}
-            self._results.write_part(part, tables)
-            if len(ready) == len(here):
-                del self._tables[part]
+                    held.add(q.index)
+                    for name, rows in rows_of(q, found, self._drawn).items():
+                        fresh[name] += rows
+            self._tables[part] = {n: self._joined(part, n, fresh[n]) for n in TABLES}
+            self._results.write_part(part, self._tables[part])
+            if len(held) == len(here):
+                del self._tables[part], self._held[part]
             self._changed.discard(part)
+
+    def _joined(self, part: int, name: str, rows: list[dict[str, Any]]) -> pa.Table:
+        """Return a table of a part with more rows, in the order of the cases."""
+        fresh = pa.Table.from_pylist(rows, schema=self.schemas[name])
+        table = pa.concat_tables([self._tables[part][name], fresh]) if part in self._tables else fresh
+        order = np.argsort(table["case_index"].to_numpy(), kind="stable")
+        return table.take(order).combine_chunks()

@@ -6,6 +6,7 @@ requirement curves that it has read, so that it may die at any moment.
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import json
@@ -61,7 +62,6 @@ class Answer:
     address: str
     status: str
     record: bytes
-    start: Start
     solve_s: float
 
 
@@ -113,7 +113,18 @@ def solve(question: Question, address: str, neighbour: Start) -> Answer:
     record |= {"rows": start.rows, "choices": start.choices}
     seconds = time.perf_counter() - began
     record["solve_s"] = seconds
-    return Answer(address, record["status"], pack(record), start, seconds)
+    _tidy()
+    return Answer(address, record["status"], pack(record), seconds)
+
+
+def _tidy() -> None:
+    """Give back at once what a solve left in circles; left to Python's full collections it grows by megabytes first.
+
+    What a process has loaded for its first case is set aside, so that the others need not search it.
+    """
+    gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 def pack(record: dict[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from planner.study.expand import Question
-from planner.study.work import Address, Answer, Start, pack
+from planner.study.work import Address, Answer, pack
 
 
 def find(questions: list[Question]) -> list[Address]:
@@ -28,4 +28,4 @@ def answer(question: Question, address: str, known: object) -> Answer:
     time.sleep(float(os.environ.get("QUICK_S", "0")))
     record = {"address": address, "input_sha256": address, "plan": None, "rows": [], "choices": {}, "solve_s": 0.0}
     record |= {"status": "infeasible", "reason": f"number {question.index % 7}"}
-    return Answer(address, "infeasible", pack(record), Start(), 0.0)
+    return Answer(address, "infeasible", pack(record), 0.0)

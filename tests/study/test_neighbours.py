@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from planner.crew import Job
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey, all_rows
 from planner.pipeline import plan
@@ -164,13 +165,14 @@ class Here:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
 
-    def each(
-        self, work: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]
-    ) -> Iterator[tuple[tuple[Any, ...], Any, str]]:
+    def each(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, Any, str]]:
         for job in jobs:
-            if isinstance(job[-1], Start):
-                Here.started[job[0].index] = job[-1]
-            yield job, work(*job), ""
+            if job is None:
+                return
+            work, *words = job
+            if isinstance(words[-1], Start):
+                Here.started[words[0].index] = words[-1]
+            yield job, work(*words), ""
 
 
 def alone(question: Question, address: str, neighbour: Start) -> Answer:
