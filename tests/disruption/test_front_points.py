@@ -1,0 +1,94 @@
+"""Points of a front as candidates: each has its turn, and none is taken that the case cannot order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from planner.disruption import deciding
+from planner.disruption.answer import answered
+from planner.disruption.command import foreign_orders, front_orders
+from planner.disruption.deciding import FRONT_POINT, Deciding
+from planner.disruption.hands import Here, Job
+from planner.disruption.hedge import Outcome
+from planner.disruption.worlds import CALM
+from planner.faults import Fault
+from tests.disruption.test_tree import _fixed_tree
+
+LIMIT_S = 700.0
+
+
+class Watched(Here):
+    """Solves here and keeps the jobs."""
+
+    def each(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        for job, outcome in super().each(jobs):
+            self.jobs = [*getattr(self, "jobs", []), job]
+            yield job, outcome
+
+
+def test_no_candidate_uses_the_time_of_those_that_wait() -> None:
+    """With thirty points of a front no world of one of the first may use the time of all."""
+    calm, futures = _fixed_tree()
+    points = {
+        f"{FRONT_POINT}value {n}": {("Alpha", "2029-01"): n % 6, ("Beta", "2029-01"): n // 6} for n in range(1, 31)
+    }
+    asked = Deciding(calm, futures, gap_frac=1e-4, time_limit_s=LIMIT_S, candidates=points)
+    asked.hands = hands = Watched(asked.hedger)
+    asked.decide()
+    signed = [{k: n for k, n in orders.items() if n and k in asked.prospect.pair} for orders in points.values()]
+    turns: dict[tuple[str, str], float] = {}
+    for job in hands.jobs:
+        if job.fixed is not None and dict(job.fixed.orders) in signed:
+            turns.setdefault((job.world, str(job.fixed)), job.seconds)
+    assert len(turns) > 10
+    share = deciding._TRIED_UNTIL * deciding._LEAST_TURN
+    assert max(list(turns.values())[:10]) <= share * LIMIT_S * 1.01
+
+
+class Hasty(Here):
+    """Finds no plan for orders that stand in some future when it is asked for the first time."""
+
+    def each(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        for job, outcome in super().each(jobs):
+            seen = getattr(self, "seen", set())
+            hasty = job.fixed is not None and job.world != CALM and (job.world, str(job.fixed)) not in seen
+            self.seen = {*seen, (job.world, str(job.fixed))}
+            yield job, replace(outcome, plan=None, cost_musd=np.inf, bound_musd=-np.inf) if hasty else outcome
+
+
+def test_orders_without_a_plan_in_time_are_tried_again() -> None:
+    """What hedging is worth is told as soon as a second look finds the calm orders' plans."""
+    calm, futures = _fixed_tree()
+    want = answered(Deciding(calm, futures, gap_frac=1e-4, time_limit_s=LIMIT_S))
+    asked = Deciding(calm, futures, gap_frac=1e-4, time_limit_s=LIMIT_S)
+    asked.hands = Hasty(asked.hedger)
+    found = answered(asked)
+    assert want.hedging_musd is not None
+    assert found.hedging_musd == pytest.approx(want.hedging_musd, abs=1e-6)
+    assert not any("in time" in said for said in found.findings)
+
+
+def front_in(folder: Path, offer: str) -> Path:
+    (folder / "plan.json").write_text(
+        json.dumps({"orders": [{"offer": offer, "period": "2029-01", "containers": 2}]}), encoding="utf-8"
+    )
+    front = {"measure": "value", "points": [{"plan": "plan.json", "exposure_frac": 0.3}]}
+    (folder / "frontier.json").write_text(json.dumps(front), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(("offer", "told"), [("Alpha", False), ("Gamma", True)])
+def test_a_front_of_another_case_is_refused(tmp_path: Path, offer: str, told: bool) -> None:
+    """Orders that the case cannot take are not left out in silence: what is left would be another portfolio."""
+    calm, _ = _fixed_tree()
+    faults: list[Fault] = []
+    candidates = front_orders(front_in(tmp_path, offer), faults)
+    assert not faults
+    found = foreign_orders(calm, candidates, tmp_path)
+    assert [("Gamma for 2029-01" in str(f)) for f in found] == [True] * told
