@@ -186,14 +186,14 @@ class Deciding:
         for name in dict.fromkeys(asked if toll.reserved else []):
             most: dict[str, int] = {}
             orders = tried[name].fixed.orders
-            jobs = self._jobs(names, Fixed(orders, None), _TRIED_UNTIL, f"{name}, reserving: {{}}")
+            jobs = self._jobs(names, Fixed(orders, None), _AGAIN_UNTIL, f"slots for {name}: {{}}")
             for _, outcome in self.hands.each(replace(job, toll=toll) for job in jobs):
                 for option, count in (outcome.fixed.reserved or {}).items() if outcome.plan is not None else ():
                     most[option] = max(most.get(option, 0), count)
             if any(most.values()):
-                self._try(f"{name}, reserving", Fixed(orders, most), _JOINT_UNTIL)
+                self._try(f"slots for {name}", Fixed(orders, most), _JOINT_UNTIL)
                 half = {n: (count + 1) // 2 for n, count in most.items()}
-                self._try(f"{name}, reserving half", Fixed(orders, half), _JOINT_UNTIL)
+                self._try(f"half the slots for {name}", Fixed(orders, half), _JOINT_UNTIL)
 
     def _try(self, name: str, fixed: Fixed, until: float) -> None:
         """Try a candidate, unless an equal one was tried, or it is late and another stands."""

@@ -16,9 +16,10 @@ from planner.disruption.command import foreign_orders, front_orders
 from planner.disruption.deciding import FRONT_POINT, Deciding
 from planner.disruption.hands import Here, Job
 from planner.disruption.hedge import Outcome
+from planner.disruption.joint import Fixed
 from planner.disruption.worlds import CALM
 from planner.faults import Fault
-from tests.disruption.test_tree import _fixed_tree
+from tests.disruption.test_tree import _fixed_tree, _with_slots
 
 LIMIT_S = 700.0
 
@@ -49,6 +50,18 @@ def test_no_candidate_uses_the_time_of_those_that_wait() -> None:
     assert len(turns) > 10
     share = deciding._TRIED_UNTIL * deciding._LEAST_TURN
     assert max(list(turns.values())[:10]) <= share * LIMIT_S * 1.01
+
+
+def test_a_point_with_slots_is_no_point_of_the_front() -> None:
+    """The only orders are a point of the front; with slots beside them they compete with every other choice."""
+    calm, futures = _fixed_tree()
+    name = f"{FRONT_POINT}value 0.1"
+    asked = Deciding(_with_slots(calm, 3), futures, gap_frac=1e-4, time_limit_s=LIMIT_S)
+    asked.done.knowing = asked._knowing()
+    asked._try(name, Fixed(asked.done.knowing[CALM].fixed.orders), 0.5)
+    asked._reserving()
+    assert any(n == f"slots for {name}" for n in asked.done.tried)
+    assert [n for n in asked.done.tried if n.startswith(FRONT_POINT)] == [name]
 
 
 class Hasty(Here):
