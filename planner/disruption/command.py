@@ -22,7 +22,7 @@ from planner.disruption.answer import (
 )
 from planner.disruption.deciding import FRONT_POINT, Deciding
 from planner.disruption.page import ANSWER, write_page
-from planner.disruption.show import print_answer
+from planner.disruption.show import gap_words, print_answer
 from planner.disruption.worlds import OrderKey
 from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
 from planner.faults import Fault, InputError, limit_faults, limit_overrides
@@ -73,7 +73,7 @@ class DisruptionWish:
         elif not self.quiet:
             print_answer(answer, console_on(out))
         if code == STOPPED_WITH_PLAN:
-            say(f"The gap asked was not met; the orders are kept, their gap is {answer.gap_frac:.2%}.")
+            say(f"The gap asked was not met; the orders are kept, {gap_words(answer)}.")
         return code
 
     def _read(self) -> tuple[Problem, dict[str, Problem], dict[str, dict[OrderKey, int]]]:

@@ -17,8 +17,7 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         aim += f" + {answer.cvar_weight:g} x mean of the worst {answer.tail_frac:.0%}"
     console.print(Text(plain(f"{answer.case}: {answer.title}"), style="bold"))
     console.print(Text(
-        f"{aim}: {number(answer.aim_musd, 2)} million USD, bound {number(answer.bound_musd, 2)}"
-        f" (gap {answer.gap_frac:.2%}); best choice: {plain(answer.best)}"
+        f"{aim}: {number(answer.aim_musd, 2)} million USD, {gap_words(answer)}; best choice: {plain(answer.best)}"
     ))  # fmt: skip
     hedging = "planning for calm breaks or is open in some future" if answer.hedging_musd is None else (
         f"{number(answer.hedging_musd, 2)} million USD"
@@ -62,6 +61,13 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         console.print(Text(f"{many} points of the front cost more than another at every probability of a disruption."))
     for finding in answer.findings:
         console.print(Text(plain(finding)))
+
+
+def gap_words(answer: DisruptionAnswer) -> str:
+    """Bound and gap."""
+    if answer.bound_musd is None or answer.gap_frac is None:
+        return "nothing proved in the time given"
+    return f"bound {number(answer.bound_musd, 2)} (gap {answer.gap_frac:.2%})"
 
 
 def _named(choice: ChoiceRow) -> str:

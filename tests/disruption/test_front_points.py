@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from planner.disruption import deciding
 from planner.disruption.answer import answered
@@ -17,8 +19,11 @@ from planner.disruption.deciding import FRONT_POINT, Deciding
 from planner.disruption.hands import Here, Job
 from planner.disruption.hedge import Outcome
 from planner.disruption.joint import Fixed
+from planner.disruption.page import page_html
+from planner.disruption.show import print_answer
 from planner.disruption.worlds import CALM
 from planner.faults import Fault
+from planner.writing import json_text
 from tests.disruption.test_tree import _fixed_tree, _with_slots
 
 LIMIT_S = 700.0
@@ -85,6 +90,30 @@ def test_orders_without_a_plan_in_time_are_tried_again() -> None:
     assert want.hedging_musd is not None
     assert found.hedging_musd == pytest.approx(want.hedging_musd, abs=1e-6)
     assert not any("in time" in said for said in found.findings)
+
+
+class Unproving(Here):
+    """Proves nothing about one future."""
+
+    def each(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
+        for job, outcome in super().each(jobs):
+            yield job, replace(outcome, bound_musd=-np.inf) if job.world != CALM else outcome
+
+
+def test_an_answer_without_a_bound_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the time is too short to prove anything, bound and gap are empty, and page and screen say so."""
+    calm, futures = _fixed_tree()
+    asked = Deciding(calm, futures, gap_frac=1e-4, time_limit_s=LIMIT_S)
+    asked.hands = Unproving(asked.hedger)
+    monkeypatch.setattr(asked, "_together", lambda: None)
+    found = answered(asked)
+    assert found.bound_musd is found.gap_frac is found.hedging_most_musd is None
+    assert found.status == "time_limit"
+    assert json.loads(json_text(found))["bound_musd"] is None
+    assert "not known" in page_html(found)
+    shown = io.StringIO()
+    print_answer(found, Console(file=shown, width=200))
+    assert "nothing proved" in shown.getvalue()
 
 
 def front_in(folder: Path, offer: str) -> Path:
