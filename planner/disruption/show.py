@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from planner.disruption.answer import ChoiceRow, DisruptionAnswer
+from planner.disruption.answer import ALL, FRONT, ChoiceRow, DisruptionAnswer
 from planner.summary import number, print_table
 from planner.terminal import plain
 
@@ -50,12 +50,14 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         + "." + ("" if not answer.reserved else " Reserved: "
                  + ", ".join(f"{n} {name}" for name, n in answer.reserved.items()) + "."),
     )  # fmt: skip
-    if answer.reigns:
-        print_table(
-            console, "Least expected cost by the probability that anything happens",
-            ["choice", ">from", ">to"], [[r.choice, f"{r.from_frac:.4f}", f"{r.to_frac:.4f}"] for r in answer.reigns],
-            "Among the choices above; futures keep their relative weights.",
-        )  # fmt: skip
+    for among, words in ((ALL, "all choices"), (FRONT, "the points of the front")):
+        rows = [r for r in answer.reigns if r.among == among]
+        if rows:
+            print_table(
+                console, f"Least expected cost by the probability that anything happens, among {words}",
+                ["choice", ">from", ">to"], [[r.choice, f"{r.from_frac:.4f}", f"{r.to_frac:.4f}"] for r in rows],
+                "Futures keep their relative weights.",
+            )  # fmt: skip
     if answer.never_best:
         many = len(answer.never_best)
         console.print(Text(f"{many} points of the front cost more than another at every probability of a disruption."))

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from planner.disruption import deciding
-from planner.disruption.answer import answered
+from planner.disruption.answer import ALL, answered
 from planner.disruption.command import foreign_orders, front_orders
 from planner.disruption.deciding import FRONT_POINT, Deciding
 from planner.disruption.hands import Here, Job
@@ -67,6 +67,20 @@ def test_a_point_with_slots_is_no_point_of_the_front() -> None:
     asked._reserving()
     assert any(n == f"slots for {name}" for n in asked.done.tried)
     assert [n for n in asked.done.tried if n.startswith(FRONT_POINT)] == [name]
+
+
+def test_points_are_compared_with_one_another_on_the_screen() -> None:
+    """Which point is best from which probability stands apart from which of all choices is."""
+    calm, futures = _fixed_tree()
+    points = {f"{FRONT_POINT}value {n}": {("Alpha", "2029-01"): n} for n in (1, 2)}
+    found = answered(Deciding(calm, futures, gap_frac=1e-4, time_limit_s=LIMIT_S, candidates=points))
+    shown = io.StringIO()
+    print_answer(found, Console(file=shown, width=200))
+    every, points_alone = shown.getvalue().split("among all choices")[1].split("among the points of the front")
+    for row in found.reigns:
+        assert row.choice in (every if row.among == ALL else points_alone)
+    assert f"{FRONT_POINT}value" in points_alone
+    assert f"as if {CALM}" not in points_alone
 
 
 class Hasty(Here):
