@@ -98,7 +98,8 @@ class ReignRow(Record):
 class DisruptionAnswer(Record):
     """``disruption.json``. Money in million USD of present value.
 
-    ``bound_musd`` is proved for the aim: no first stage has less. ``knowing_musd`` is the expected value of perfect
+    ``bound_musd`` is proved for the aim: no first stage has less (empty, and the gap with it, where the time was too
+    short for a bound of every future). ``knowing_musd`` is the expected value of perfect
     information, ``hedging_musd`` what the best orders found save in the aim against planning as if nothing happened
     (empty where that breaks in some future, or was not solved there in time), ``hedging_least_musd`` what they save at
     least, by the bounds of the calm orders in each future, and ``hedging_most_musd`` what any orders could save.
@@ -116,8 +117,8 @@ class DisruptionAnswer(Record):
     tail_frac: float
     best: str
     aim_musd: float
-    bound_musd: float
-    gap_frac: float
+    bound_musd: float | None
+    gap_frac: float | None
     expected_musd: float
     cvar_musd: float
     knowing_musd: float
@@ -192,12 +193,13 @@ class Gathering:
         return DisruptionAnswer(
             schema_version="1.1", case=case.case, title=case.title, input_sha256=prospect.base.input_sha256,
             status=status, aim=rule.aim, cvar_weight=rule.cvar_weight, tail_frac=rule.tail_frac, best=best,
-            aim_musd=aim, bound_musd=bound, gap_frac=gap, expected_musd=expected(costs, self.probability),
+            aim_musd=aim, bound_musd=_proved(bound), gap_frac=_proved(gap),
+            expected_musd=expected(costs, self.probability),
             cvar_musd=cvar(costs, self.probability, rule.tail_frac),
             knowing_musd=max(0.0, expected(costs, self.probability) - expected(known, self.probability)),
             hedging_musd=calm - aim if np.isfinite(calm) else None,
             hedging_least_musd=self._surely_saved(aim),
-            hedging_most_musd=calm - bound if np.isfinite(calm) else None,
+            hedging_most_musd=_proved(calm - bound) if np.isfinite(calm) else None,
             reserved=dict(tried[best].fixed.reserved or {}),
             choices=tuple(self._choice_row(n, tried[n], known, reigns) for n in self.shown),
             outcomes=tuple(row for n in self.shown for row in self._outcome_rows(n, tried[n], known)),
@@ -264,7 +266,7 @@ class Gathering:
                      ("plan", "option_fees", "lost", "cancelled", "premium", "short")}  # fmt: skip
             rows.append(OutcomeRow(
                 choice=name, future=world.name, probability_frac=world.probability, known=month_text(world.known),
-                cost_musd=o.cost_musd if there else None, bound_musd=o.bound_musd if there else None,
+                cost_musd=o.cost_musd if there else None, bound_musd=_proved(o.bound_musd) if there else None,
                 regret_musd=o.cost_musd - least if there else None, lost_containers=sum(o.lost.values()),
                 cancelled_containers=sum(o.cancelled.values()), short_mw=max(o.short_mw.values(), default=0.0),
                 verified=_passed(o), **parts,
@@ -309,6 +311,11 @@ class Gathering:
                 for r in reigns(calm, disrupted)
             ]
         return tuple(rows)
+
+
+def _proved(value: float) -> float | None:
+    """The value; None where nothing is proved."""
+    return value if np.isfinite(value) else None
 
 
 def _among(name: str) -> str:

@@ -22,11 +22,12 @@ from planner.disruption.answer import (
 )
 from planner.disruption.deciding import FRONT_POINT, Deciding
 from planner.disruption.page import ANSWER, write_page
-from planner.disruption.show import print_answer
+from planner.disruption.show import gap_words, print_answer
 from planner.disruption.worlds import OrderKey
 from planner.endings import DEFECT, OK, STOPPED_WITH_PLAN
 from planner.faults import Fault, InputError, limit_faults, limit_overrides
 from planner.inputs import load_worlds
+from planner.model.coefficients import Coefficients
 from planner.problem import Problem
 from planner.terminal import LiveLine, console_on, say
 from planner.writing import Table, json_text, make_folder, out_fault, table_of_records, write_tables
@@ -72,7 +73,7 @@ class DisruptionWish:
         elif not self.quiet:
             print_answer(answer, console_on(out))
         if code == STOPPED_WITH_PLAN:
-            say(f"The gap asked was not met; the orders are kept, their gap is {answer.gap_frac:.2%}.")
+            say(f"The gap asked was not met; the orders are kept, {gap_words(answer)}.")
         return code
 
     def _read(self) -> tuple[Problem, dict[str, Problem], dict[str, dict[OrderKey, int]]]:
@@ -87,6 +88,7 @@ class DisruptionWish:
         except InputError as error:
             raise InputError([*faults, *error.faults]) from None
         refuse_operations(calm, "uncertain futures")
+        faults += foreign_orders(calm, candidates, self.front)
         if not any(f.probability_frac > 0 for f in calm.case.disruption.futures.values()):
             allowed = "at least one future with a probability, or --scenario cut-off-any-year"
             faults.append(Fault(self.case, "disruption.futures", "no future that may come", allowed))
@@ -109,6 +111,23 @@ def front_orders(folder: Path, faults: list[Fault]) -> dict[str, dict[OrderKey, 
         found_words = f"no readable front ({type(error).__name__})"
         faults.append(Fault("--front", str(folder), found_words, "a folder that planner frontier wrote"))
         return {}
+
+
+def foreign_orders(
+    calm: Problem, candidates: Mapping[str, Mapping[OrderKey, int]], front: Path | None
+) -> list[Fault]:  # fmt: skip
+    """A fault for orders that the case cannot take: the front belongs to another case, or to other scenarios."""
+    if not candidates:
+        return []
+    c = Coefficients(calm)
+    known = {(calm.offers[o].offer, calm.periods[p].label) for o, p in c.pairs}
+    foreign = sorted({key for orders in candidates.values() for key in orders} - known)
+    if not foreign:
+        return []
+    offer, period = foreign[0]
+    more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+    allowed = "a front of the same case, traced with the same scenarios but for those about what may come"
+    return [Fault("--front", f"{front}", f"{offer} for {period}{more}, which this case cannot order", allowed)]
 
 
 def _spread(points: Sequence[Any]) -> list[Any]:

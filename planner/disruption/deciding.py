@@ -33,9 +33,11 @@ HEDGED, WORST = "hedged", "worst future first"
 FRONT_POINT = "front at "
 #: Worlds from which on no model of all of them is made, and candidates are given up as soon as they cannot win.
 MANY_WORLDS = 16
-#: Shares of the time at whose end the worlds alone, the candidates, the joint problem, the tolls, and what they suggest
-#: are over.
-_ALONE_UNTIL, _TRIED_UNTIL, _JOINT_UNTIL, _SEARCH_UNTIL, _JUDGED_UNTIL = 0.4, 0.55, 0.65, 0.82, 0.92
+#: Shares of the time at whose end the worlds alone, the candidates, those of them that had too little, the joint
+#: problem, the tolls, and what they suggest are over.
+_ALONE_UNTIL, _TRIED_UNTIL, _AGAIN_UNTIL, _JOINT_UNTIL, _SEARCH_UNTIL, _JUDGED_UNTIL = 0.35, 0.5, 0.57, 0.67, 0.83, 0.92
+#: Share of the time left for candidates that each of them may use, however many wait.
+_LEAST_TURN = 0.3
 #: Seconds that a world gets at least: without a plan of every world, and one first stage tried, there is no answer.
 _LEAST_S = 2.0
 #: Searches of single worlds get this share of the gap that is asked for.
@@ -100,8 +102,10 @@ class Deciding:
         done.knowing = self._knowing()
         bounds = [done.knowing[w.name].bound_musd for w in self.prospect.worlds]
         done.bound_musd = aim_of(self.prospect, bounds) if np.isfinite(bounds).all() else -np.inf
-        for name, fixed in self._candidates():
-            self._try(name, fixed, _TRIED_UNTIL)
+        candidates = list(self._candidates())
+        for i, (name, fixed) in enumerate(candidates):
+            self._try(name, fixed, self._turn_until(len(candidates) - i))
+        self._try_again()
         if len(self.prospect.worlds) > 1 and not self.hands.interrupted:
             self._reserving()
             if self.apart:
@@ -120,6 +124,15 @@ class Deciding:
     def left_s(self, until: float = 1.0) -> float:
         """Seconds left until a share of the time is used."""
         return max(0.0, self.began + until * self.limit_s - time.monotonic())
+
+    def _turn_until(self, waiting: int) -> float:
+        """Share of the time at whose end the next of so many waiting candidates must be through.
+
+        An even share of what is left for them, but never so little that nothing is found; those for which none is
+        left are named.
+        """
+        gone = (time.monotonic() - self.began) / self.limit_s
+        return gone + max(0.0, _TRIED_UNTIL - gone) * max(1.0 / waiting, _LEAST_TURN)
 
     # -- one by one ------------------------------------------------------------------------------
 
@@ -173,14 +186,14 @@ class Deciding:
         for name in dict.fromkeys(asked if toll.reserved else []):
             most: dict[str, int] = {}
             orders = tried[name].fixed.orders
-            jobs = self._jobs(names, Fixed(orders, None), _TRIED_UNTIL, f"{name}, reserving: {{}}")
+            jobs = self._jobs(names, Fixed(orders, None), _AGAIN_UNTIL, f"slots for {name}: {{}}")
             for _, outcome in self.hands.each(replace(job, toll=toll) for job in jobs):
                 for option, count in (outcome.fixed.reserved or {}).items() if outcome.plan is not None else ():
                     most[option] = max(most.get(option, 0), count)
             if any(most.values()):
-                self._try(f"{name}, reserving", Fixed(orders, most), _JOINT_UNTIL)
+                self._try(f"slots for {name}", Fixed(orders, most), _JOINT_UNTIL)
                 half = {n: (count + 1) // 2 for n, count in most.items()}
-                self._try(f"{name}, reserving half", Fixed(orders, half), _JOINT_UNTIL)
+                self._try(f"half the slots for {name}", Fixed(orders, half), _JOINT_UNTIL)
 
     def _try(self, name: str, fixed: Fixed, until: float) -> None:
         """Try a candidate, unless an equal one was tried, or it is late and another stands."""
@@ -193,6 +206,19 @@ class Deciding:
             (self.done.never_best if hopeless else self.done.given_up).append(name)
         else:
             self.done.tried[name] = same
+
+    def _try_again(self) -> None:
+        """Another look at candidates without a plan in some world that may have one, while there is time.
+
+        Without the calm orders in every world nothing can be said about hedging.
+        """
+        for name, found in list(self.done.tried.items()):
+            open_ = any(o.plan is None and not o.impossible for o in found.outcomes)
+            if not open_ or name.startswith(FRONT_POINT) or self.left_s(_AGAIN_UNTIL) <= 0.0:
+                continue
+            again = self._tried(name, found.fixed, _AGAIN_UNTIL, self._best_aim() if self.many else np.inf)
+            if again is not None:
+                self.done.tried.update({n: again for n, f in self.done.tried.items() if f is found})
 
     def _tried(
         self, name: str, fixed: Fixed, until: float, rival: float, prospect: Prospect | None = None

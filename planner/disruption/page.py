@@ -109,19 +109,25 @@ def lead(answer: DisruptionAnswer) -> tuple[str, ...]:
     if answer.aim == "expected" and answer.cvar_weight > 0:
         aim = f"the expected cost plus {answer.cvar_weight:g} times the mean of the worst {answer.tail_frac:.0%}"
     said = [
-        f"With the orders of '{answer.best}', {aim} is {number(answer.aim_musd, 2)} million USD. No orders have less"
-        f" than {number(answer.bound_musd, 2)}: at most {answer.gap_frac:.2%} could be saved."
+        f"With the orders of '{answer.best}', {aim} is {number(answer.aim_musd, 2)} million USD."
+        + (
+            " The time was too short for a bound: how much could be saved is not known."
+            if answer.bound_musd is None or answer.gap_frac is None
+            else f" No orders have less than {number(answer.bound_musd, 2)}:"
+            f" at most {answer.gap_frac:.2%} could be saved."
+        )
     ]
     if answer.hedging_musd is None:
         said.append("Planning as if nothing happened breaks in some future, or was not solved there in time.")
     else:
-        sure = answer.hedging_least_musd or 0.0
+        sure, most = answer.hedging_least_musd or 0.0, answer.hedging_most_musd
         proved = (
             f" At least {number(sure, 2)} is proved." if sure > 0 else " It may be nothing: that is within the gaps."
         )
         said.append(
-            f"Against planning as if nothing happened, these orders save {number(answer.hedging_musd, 2)} million USD;"
-            f" no orders save more than {number(answer.hedging_most_musd, 2)}.{proved}"
+            f"Against planning as if nothing happened, these orders save {number(answer.hedging_musd, 2)} million USD"
+            + ("." if most is None else f"; no orders save more than {number(most, 2)}.")
+            + proved
         )
     said.append(f"Knowing the future before signing would be worth {number(answer.knowing_musd, 2)} million USD.")
     return tuple(said)

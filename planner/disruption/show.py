@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from planner.disruption.answer import ChoiceRow, DisruptionAnswer
+from planner.disruption.answer import ALL, FRONT, ChoiceRow, DisruptionAnswer
 from planner.summary import number, print_table
 from planner.terminal import plain
 
@@ -17,8 +17,7 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         aim += f" + {answer.cvar_weight:g} x mean of the worst {answer.tail_frac:.0%}"
     console.print(Text(plain(f"{answer.case}: {answer.title}"), style="bold"))
     console.print(Text(
-        f"{aim}: {number(answer.aim_musd, 2)} million USD, bound {number(answer.bound_musd, 2)}"
-        f" (gap {answer.gap_frac:.2%}); best choice: {plain(answer.best)}"
+        f"{aim}: {number(answer.aim_musd, 2)} million USD, {gap_words(answer)}; best choice: {plain(answer.best)}"
     ))  # fmt: skip
     hedging = "planning for calm breaks or is open in some future" if answer.hedging_musd is None else (
         f"{number(answer.hedging_musd, 2)} million USD"
@@ -51,17 +50,26 @@ def print_answer(answer: DisruptionAnswer, console: Console) -> None:
         + "." + ("" if not answer.reserved else " Reserved: "
                  + ", ".join(f"{n} {name}" for name, n in answer.reserved.items()) + "."),
     )  # fmt: skip
-    if answer.reigns:
-        print_table(
-            console, "Least expected cost by the probability that anything happens",
-            ["choice", ">from", ">to"], [[r.choice, f"{r.from_frac:.4f}", f"{r.to_frac:.4f}"] for r in answer.reigns],
-            "Among the choices above; futures keep their relative weights.",
-        )  # fmt: skip
+    for among, words in ((ALL, "all choices"), (FRONT, "the points of the front")):
+        rows = [r for r in answer.reigns if r.among == among]
+        if rows:
+            print_table(
+                console, f"Least expected cost by the probability that anything happens, among {words}",
+                ["choice", ">from", ">to"], [[r.choice, f"{r.from_frac:.4f}", f"{r.to_frac:.4f}"] for r in rows],
+                "Futures keep their relative weights.",
+            )  # fmt: skip
     if answer.never_best:
         many = len(answer.never_best)
         console.print(Text(f"{many} points of the front cost more than another at every probability of a disruption."))
     for finding in answer.findings:
         console.print(Text(plain(finding)))
+
+
+def gap_words(answer: DisruptionAnswer) -> str:
+    """Bound and gap."""
+    if answer.bound_musd is None or answer.gap_frac is None:
+        return "nothing proved in the time given"
+    return f"bound {number(answer.bound_musd, 2)} (gap {answer.gap_frac:.2%})"
 
 
 def _named(choice: ChoiceRow) -> str:

@@ -378,6 +378,6 @@ def test_reservations_are_tried_beside_the_calm_orders() -> None:
     """The calm orders with the slots that the disrupted world would pay for are among the choices."""
     calm, futures = _fixed_tree()
     found = solved(_with_slots(calm, 3), futures)
-    assert any("reserving" in c.choice or "reserving" in c.also for c in found.choices) or found.reserved
+    assert any("slots for" in c.choice or "slots for" in c.also for c in found.choices) or found.reserved
     assert found.hedging_musd is not None
     assert found.hedging_musd >= 0.0
