@@ -17,7 +17,7 @@ from planner.model.coefficients import Coefficients
 from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
 from planner.operations.rows import CutRows, OperatingColumns
 from planner.problem import FloatArray
-from planner.separate import Reserve, Separator
+from planner.separate import Duty, Separator
 from planner.solve import Attempt, Compiled, Run
 
 #: Rows violated by less than this share of the requirement count as satisfied.
@@ -220,17 +220,17 @@ class OutageRows:
             values[self.columns.lost_levels],
             energised,
             ROW_TOLERANCE,
-            self._reserve(values),
+            self._duty(values),
         )
         known = set(self.rows)
         return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
 
-    def _reserve(self, values: FloatArray) -> Reserve | None:
-        """What a solution holds back and wears out, with operations."""
+    def _duty(self, values: FloatArray) -> Duty | None:
+        """What a solution runs in operating years."""
         operating = self.columns.operating
         if operating is None:
             return None
-        return Reserve(values[operating.held], np.maximum(values[operating.cycled], 0.0))
+        return Duty(np.maximum(values[operating.cycled], 0.0), np.maximum(values[operating.running], 0.0))
 
     def _matrix(self, keys: list[RowKey], numeric: list[NumericRow]) -> csr_array:
         """The rows as a sparse matrix over the compiled columns."""
@@ -254,14 +254,11 @@ class OutageRows:
             if row.idle:
                 put([-row.idle], [self.columns.energised[key.period]])
             operating = self.columns.operating
-            if operating is not None and row.cycled is not None and row.held is not None:
-                kept = np.flatnonzero((row.cycled != 0.0) & (operating.cycled >= 0))
-                put(row.cycled[kept], operating.cycled[kept])
-                held = np.flatnonzero(row.held)
-                at = operating.held[held, key.period, key.season]
-                if row.edge is not None:
-                    at = operating.brought[held, key.period, key.season, row.edge]
-                put(row.held[held][at >= 0], at[at >= 0])
+            if operating is not None and row.cycled is not None and row.running is not None:
+                running = operating.running[:, key.period, key.season]
+                for less, where in ((row.cycled, operating.cycled), (row.running, running)):
+                    kept_too = (less != 0.0) & (where >= 0)
+                    put(less[kept_too], where[kept_too])
             starts.append(sum(len(part) for part in data))
         shape = (len(keys), len(self.compiled.cost))
         return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)

@@ -67,6 +67,7 @@ class Operations(Part):
     renewables: dict[Name, Renewable]
     seasons: Annotated[tuple[tuple[Annotated[int, Field(ge=1, le=12)], ...], ...], Field(min_length=1, max_length=12)]
     cycles_per_yr: Pos
+    reserve_settings: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0, 0.25, 0.5, 0.75)
 
     @field_validator("seasons")
     @classmethod

@@ -10,6 +10,7 @@ import pyomo.environ as pyo
 
 from planner.model.coefficients import Coefficients
 from planner.model.contingencies import Contingency
+from planner.model.duties import duty_parts
 from planner.model.row import family, linear
 from planner.problem import FloatArray
 from planner.units import SECONDS_PER_HOUR
@@ -19,8 +20,7 @@ from planner.units import SECONDS_PER_HOUR
 class RowKey:
     """A reliability row: contingency index, period index, count vector (or bridge delay) index.
 
-    With operations also the season in which the outage starts, and the offers whose held-back energy is less than
-    their power would bring out, in order.
+    With operations also the season in which the outage starts.
     """
 
     contingency: int
@@ -28,7 +28,6 @@ class RowKey:
     count: int
     bridge: bool = False
     season: int = 0
-    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,8 @@ class NumericRow:
     """A row per unit of its requirement.
 
     ``pair @ containers - served * served_mw - used * used[offer] - level @ lost_level
-    + idle * (1 - energised) + cycled @ cycled containers + held @ held_mwh of the season >= 0``; ``lost_level`` is
-    ``group_level`` where load is always on; ``cycled`` and ``held`` (per offer) are None without operations. At an
-    ``edge`` of the service profile ``held`` goes with ``brought_mwh`` instead.
+    + idle * (1 - energised) + cycled @ cycled + running @ running of the period and season >= 0``; ``lost_level`` is
+    ``group_level`` where load is always on; ``cycled`` and ``running`` have shape (pairs, J), None without operations.
     """
 
     pair: FloatArray
@@ -48,8 +46,7 @@ class NumericRow:
     level: FloatArray | None
     idle: float
     cycled: FloatArray | None = None
-    held: FloatArray | None = None
-    edge: int | None = None
+    running: FloatArray | None = None
 
 
 def may_idle(c: Coefficients) -> frozenset[int]:
@@ -140,9 +137,11 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
     share = contingency.surviving_frac
     if key.bridge:
         delivered = c.bridged_mwh(key.period, c.bridge_delays_h[key.count])
+        reach = c.bridged_reach_mwh(c.bridge_delays_h[key.count])
         need = c.requirement.peak_mw[key.period] * c.bridge_delays_h[key.count]
     else:
         delivered = c.delivered_mwh(key.period, key.count)
+        reach = c.power_mw[c.pair_offer] * c.open_hours[c.pair_offer, key.count]
         need = float(c.requirement_in(key.season).mwh[key.period, key.count])
     scale = 1.0 / (share * need)
     used, level, idle = 0.0, None, 0.0
@@ -154,46 +153,40 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         )
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
-    cycled, held, edge = None, None, None
-    pair = scale * delivered * survivors(c, contingency)
+    cycled, running = None, None
+    kept = survivors(c, contingency)
     if c.problem.case.operating is not None:
-        edge = None if key.bridge or key.count not in c.edges else c.edges.index(key.count)
-        stored = (o for o in c.offers_used if c.problem.offers[o].is_storage)
-        limited = frozenset(key.held if edge is None else stored)
-        by_power = ~np.isin(c.pair_offer, list(limited))
-        worn = delivered if key.bridge else c.delivered_mwh(key.period, key.count, worn=True)
-        cycled = scale * (worn - delivered) * survivors(c, contingency) * by_power
-        held = np.zeros(len(c.problem.offers))
-        for o in limited - contingency.offers:
-            held[o] = scale * c.availability[o]
-        pair = pair * by_power
+        stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
+        each = (scale * kept * stored)[:, None]
+        cycled, running = (each * less for less in c.duty_delivered_mwh(key.period, reach))
     return NumericRow(
-        pair,
+        scale * delivered * kept,
         1.0 / period.target_mw,
         scale * used,
         contingency.fire_offer,
         level,
         scale * idle if key.period in may_idle(c) else 0.0,
         cycled,
-        held,
-        edge,
+        running,
     )
 
 
 def all_rows(c: Coefficients) -> list[RowKey]:
     """Every outage and bridge row of the problem."""
     periods, counts = c.requirement.mwh.shape
-    if c.problem.case.operating is not None:
-        raise NotImplementedError("with operations outage rows are as many as choices of offers: use planner.plan")
+    operating = c.problem.case.operating
+    seasons = range(1 if operating is None else len(operating.seasons))
     rows = [
-        RowKey(q, p, k)
+        RowKey(q, p, k, season=s)
+        for s in seasons
         for q in range(len(c.contingencies))
         for p in range(periods)
         for k in range(counts)
-        if c.requirement.mwh[p, k] > 0 and c.holds[q, p]
+        if c.requirement_in(s).mwh[p, k] > 0 and c.holds[q, p]
     ]
     bridges = [
-        RowKey(q, p, d, bridge=True)
+        RowKey(q, p, d, bridge=True, season=s)
+        for s in seasons
         for q, contingency in enumerate(c.contingencies)
         if not contingency.by_level
         for p in range(periods)
@@ -247,22 +240,16 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
 
 
 def _operating_terms(m: pyo.ConcreteModel, c: Coefficients, key: RowKey, row: NumericRow) -> list[tuple[float, object]]:
-    """Terms of worn containers and of held-back energy."""
-    if row.cycled is None or row.held is None:
+    """Terms of containers in daily use."""
+    if row.cycled is None or row.running is None:
         return []
-    offers, periods = c.problem.offers, c.problem.periods
-    label = periods[key.period].label
-    worn = [
-        (float(a), m.cycled[offers[o].offer, periods[p].label])
-        for a, (o, p) in zip(row.cycled, c.pairs, strict=True)
-        if offers[o].is_storage and a != 0.0
-    ]
-    for o in np.flatnonzero(row.held):
-        part = (offers[o].offer, label, key.season)
-        if part in m.held_parts:
-            limit = m.held_mwh[part] if row.edge is None else m.brought_mwh[(*part, row.edge)]
-            worn.append((float(row.held[o]), limit))
-    return worn
+    label = c.problem.periods[key.period].label
+    terms: list[tuple[float, object]] = []
+    for i, j, (offer, delivery, _) in duty_parts(c):
+        if c.alive[i, key.period]:
+            terms.append((float(row.cycled[i, j]), m.cycled[offer, delivery, j]))
+            terms.append((float(row.running[i, j]), m.running[offer, delivery, label, key.season, j]))
+    return terms
 
 
 def row_name(c: Coefficients, key: RowKey) -> tuple[str, ...]:
@@ -275,7 +262,7 @@ def row_name(c: Coefficients, key: RowKey) -> tuple[str, ...]:
     name = (c.contingencies[key.contingency].name, c.problem.periods[key.period].label, steps)
     if c.problem.case.operating is None:
         return name
-    return (*name, f"season {key.season}", "+".join(c.problem.offers[o].offer for o in key.held))
+    return (*name, f"season {key.season}")
 
 
 @family("storage_mandate")
@@ -298,11 +285,7 @@ def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
         ]
         if c.problem.case.operating is not None:
             terms += [
-                (
-                    _ROW_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]) / reserve,
-                    m.cycled[offers[o].offer, periods[q].label],
-                )
-                for i, (o, q) in enumerate(c.pairs)
-                if offers[o].is_storage
+                (_ROW_SCALE * (c.duty_mwh[i, p, j] - c.faded_mwh[i, p]) / reserve, m.cycled[duty])
+                for i, j, duty in duty_parts(c)
             ]
         m.storage_mandate[period.label] = linear([*terms, (-_ROW_SCALE * hours, m.served_mw[period.label])]) >= 0
