@@ -139,8 +139,8 @@ def _operations(plan: Plan) -> dict[str, Table]:
 _TABLES = (
     "orders", "placements", "zone_options", "rule_prices", "entities", "credit_pools", "sourcing", "sourced_layers",
     "energisation_steps", "retirements", "cost_breakdown", "served", "critical_path", "reliability", "fire",
-    "requirement_waterfall", "verification", "operating_years", "operating_lots", "held_energy", "daily_use", "running_containers",
-    "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges", "explain_offers",
+    "requirement_waterfall", "verification", "operating_years", "operating_lots", "held_energy", "daily_use",
+    "running_containers", "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges", "explain_offers",
     "explain_thresholds", "explain_rules", "explain_ranges", "explain_alternatives", "explain_baselines",
     "explain_orders",
 )  # fmt: skip

@@ -259,8 +259,8 @@ class Learner:
         runs, rests = "osj,opsj->p", "os,ops->p"
         return np.array(
             [
-                cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable - cut.generator @ total.generator_mw
-                - np.einsum(runs, cut.run_mw, total.run_mw) - np.einsum(runs, cut.run_mwh, total.run_mwh)
+                cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
+                - cut.generator @ total.generator_mw - np.einsum(runs, cut.run_mw, total.run_mw) - np.einsum(runs, cut.run_mwh, total.run_mwh)
                 - np.einsum(rests, cut.rest_mw, total.rest_mw) - np.einsum(rests, cut.rest_mwh, total.rest_mwh)
                 for cut in self.cuts()
             ]

@@ -29,7 +29,7 @@ from planner.operations.year import (
 #: Deliveries of an offer whose energy per container differs by less than this run as one lot.
 _ALIKE = 0.01
 #: Fewer containers than this are rounding.
-_FEW = 1e-9
+_FEW = 1e-7
 #: Share of yearly budgets that the solver may not use, so that its accuracy costs nothing.
 _SPARE = 1e-5
 #: Hours of its own losses, and share of its energy, that a store plans to keep above its floor.

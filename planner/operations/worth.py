@@ -126,7 +126,7 @@ def _sums(
 def chain(clock: Clock, node: FloatArray, wear: float, hours: float, efficiency: float, keep: float) -> FloatArray:
     """Best values of a stored MWh, shape (T,): season after season, as a store is full at the end of each."""
     value, begin = np.empty(clock.steps), 0
-    for end in np.flatnonzero(clock.season_ends) + 1:
+    for end in (np.flatnonzero(clock.season_ends) + 1).tolist():
         value[begin:end] = stored_value(node[begin:end], wear, hours, efficiency, keep, clock.dt_h)
         begin = end
     return value

@@ -82,7 +82,7 @@ class Clock:
     @cached_property
     def season_ends(self) -> NDArray[np.bool_]:
         """Steps at whose end every store is full: the last of each season, and of the year; shape (T,)."""
-        ends = self.season != np.roll(self.season, -1)
+        ends = np.asarray(self.season != np.roll(self.season, -1))
         ends[-1] = True
         return ends
 

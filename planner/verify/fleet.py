@@ -184,8 +184,7 @@ def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, in
         tally.at_most("daily_use", float(each.sum()), count, f"containers of {name} in daily use", count)
         tally.fail("daily_use", f"containers of {name} in daily use: less than none", max(0.0, -float(each.min())))
     for row in plan.operations.running:
-        at = offers.get(row.offer), periods.get(row.delivery), periods.get(row.period)
-        k, p, q = at
+        k, p, q = offers.get(row.offer), periods.get(row.delivery), periods.get(row.period)
         j = _setting(operating.reserve_settings, row.reserve_frac)
         text = f"{row.offer} of {row.delivery} running in {row.period}"
         if k is None or p is None or q is None or j is None or not 0 <= row.season < seasons:
@@ -195,17 +194,18 @@ def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, in
             tally.fail("running", f"{text}: it does not stand there then")
             continue
         fleet.running.setdefault((k, p, q), np.zeros((seasons, settings)))[row.season, j] += number(row.containers)
-    for (o, p, q), runs in fleet.running.items():
-        text = f"containers of {problem.offers[o].offer} of {problem.periods[p].label}"
-        text += f" running in {problem.periods[q].label}"
-        meant = fleet.daily_use.get((o, p), np.zeros(settings))
+    for (i, d, at), runs in fleet.running.items():
+        text = f"containers of {problem.offers[i].offer} of {problem.periods[d].label}"
+        text += f" running in {problem.periods[at].label}"
+        meant = fleet.daily_use.get((i, d), np.zeros(settings))
         over = float((runs - meant).max())
-        tally.fail("running", f"{text}: {over:.3g} more than are meant for it", max(0.0, over) / fleet.counts[o, p])
+        tally.fail("running", f"{text}: {over:.3g} more than are meant for it", max(0.0, over) / fleet.counts[i, d])
         tally.fail("running", f"{text}: less than none", max(0.0, -float(runs.min())))
-    for o, p in fleet.daily_use:
-        for q in np.flatnonzero(fleet.alive[o, p]):
-            count = max(1.0, float(fleet.counts[o, p]))
-            fleet.soh[o, p, q] -= sum(n * (fresh - soh) for n, fresh, soh, *_ in duties(fleet, o, p, int(q))) / count
+    for i, d in fleet.daily_use:
+        count = max(1.0, float(fleet.counts[i, d]))
+        for at in np.flatnonzero(fleet.alive[i, d]).tolist():
+            lost = [n * (fresh - soh) for n, fresh, soh, *_ in duties(fleet, i, d, at)]
+            fleet.soh[i, d, at] -= sum(lost) / count
     _check_held(fleet, plan, tally, offers, periods)
 
 

@@ -25,6 +25,8 @@ RECHARGE_H = 24
 #: Every how many hours such a pair of outages is tried.
 PAIR_EVERY = 7
 BATCH = 2000
+#: Fewer containers than this are rounding.
+_FEW = 1e-6
 
 
 class Year:
@@ -185,49 +187,62 @@ def _check_lots(
 
     By offer, delivery and setting.
     """
-    problem = fleet.problem
-    label, offers = problem.periods[q].label, {o.offer: i for i, o in enumerate(problem.offers)}
-    index = {p.label: i for i, p in enumerate(problem.periods)}
-    settings = year.operating.reserve_settings
-    fullness: dict[tuple[int, int, int], FloatArray] = {}
-    left = {}
-    for o in fleet.used:
-        stands = fleet.alive[o, :, q]
-        if problem.offers[o].is_storage and fleet.counts[o, stands].any():
-            health = float((fleet.counts[o] * fleet.soh[o, :, q])[stands].sum())
-            left[o] = problem.offers[o].availability_frac * _usable(fleet, o) * health
+    problem, label = fleet.problem, fleet.problem.periods[q].label
     if tuple(lot.lot for lot in claimed.lots) != s.lots:
         tally.fail("stores", f"{label}: lots of plan and schedule differ")
         return None
+    left = _standing(fleet, q)
     size = {o: max(mwh, 1e-6) for o, mwh in left.items()}
-    for rests in (False, True):  # what rests is what the lots that run leave
-        for j, lot in enumerate(claimed.lots):
-            if (lot.reserve_frac >= 1.0) is not rests:
-                continue
-            o, deliveries = offers[lot.offer], [index[d] for d in lot.deliveries]
-            if o not in left or any(not fleet.alive[o, p, q] or fleet.counts[o, p] == 0 for p in deliveries):
-                tally.fail("stores", f"{label}: {lot.lot} holds what does not stand there")
-                return None
-            if rests:
-                able = _resting(fleet, o, q, left.pop(o), len(year.operating.seasons))
-            else:
-                k = next((k for k, r in enumerate(settings) if abs(r - lot.reserve_frac) <= 1e-9), None)
-                if k is None or any((o, p, k) in fullness for p in deliveries):
-                    tally.fail("stores", f"{label}: {lot.lot} has an unknown setting, or stands twice")
-                    return None
-                able = _running(fleet, year, o, q, deliveries, k)
-                left[o] -= able.top
-            full = _check_lot(year, able, s, j, (lot, label), problem.offers[o], tally)
-            if not rests:
-                fullness |= {(o, p, k): full for p in deliveries}
+    fullness: dict[tuple[int, int, int], FloatArray] = {}
+    order = sorted(range(len(claimed.lots)), key=lambda j: claimed.lots[j].reserve_frac >= 1.0)
+    for j in order:  # what rests is what the lots that run leave
+        lot = claimed.lots[j]
+        found = _contents(fleet, year, lot, q)
+        if found is None or found[0] not in left or any((found[0], p, found[2]) in fullness for p in found[1]):
+            tally.fail("stores", f"{label}: {lot.lot} holds what does not stand there or run so, or stands twice")
+            return None
+        o, deliveries, k = found
+        if k is None:
+            able = _resting(fleet, o, q, left.pop(o), len(year.operating.seasons))
+        else:
+            able = _running(fleet, year, o, q, deliveries, k)
+            left[o] -= able.top
+        full = _check_lot(year, able, s, j, (lot, label), problem.offers[o], tally)
+        fullness |= {(o, p, k): full for p in deliveries if k is not None}
     for o, mwh in left.items():
         tally.fail("stores", f"{label}: {problem.offers[o].offer} has storage in no lot", max(0.0, mwh) / size[o])
     for (o, p, at), runs in fleet.running.items():
-        if at == q:
-            for k in np.flatnonzero(runs.max(axis=0) > 1e-6):
-                if (o, p, int(k)) not in fullness:
-                    tally.fail("stores", f"{label}: {problem.offers[o].offer} runs in no lot")
+        if at == q and any((o, p, k) not in fullness for k in np.flatnonzero(runs.max(axis=0) > _FEW).tolist()):
+            tally.fail("stores", f"{label}: {problem.offers[o].offer} runs in no lot")
+            return None
     return fullness
+
+
+def _standing(fleet: Fleet, q: int) -> dict[int, float]:
+    """Energy of each storage offer that works on average in a period, in MWh."""
+    found = {}
+    for o in fleet.used:
+        offer, stands = fleet.problem.offers[o], fleet.alive[o, :, q]
+        if offer.is_storage and fleet.counts[o, stands].any():
+            health = float((fleet.counts[o] * fleet.soh[o, :, q])[stands].sum())
+            found[o] = offer.availability_frac * _usable(fleet, o) * health
+    return found
+
+
+def _contents(fleet: Fleet, year: Year, lot: LotUse, q: int) -> tuple[int, list[int], int | None] | None:
+    """Offer, deliveries and setting of a lot, no setting for rest; None if there is nothing like it."""
+    problem = fleet.problem
+    index = {p.label: i for i, p in enumerate(problem.periods)}
+    o = next((i for i, offer in enumerate(problem.offers) if offer.offer == lot.offer), None)
+    deliveries = [index.get(d, -1) for d in lot.deliveries]
+    if o is None or any(p < 0 or not fleet.alive[o, p, q] or not fleet.counts[o, p] for p in deliveries):
+        return None
+    if lot.reserve_frac >= 1.0:
+        return o, deliveries, None
+    k = next((k for k, r in enumerate(year.operating.reserve_settings) if abs(r - lot.reserve_frac) <= 1e-9), None)
+    if k is None or any((o, p, q) not in fleet.running for p in deliveries):
+        return None
+    return o, deliveries, k
 
 
 def _usable(fleet: Fleet, o: int) -> float:
