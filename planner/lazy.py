@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
+from planner.model.reliability import DutyTerms, NumericRow, RowKey, numeric_row, row_name
 from planner.operations.rows import CutRows, OperatingColumns
 from planner.problem import FloatArray
 from planner.separate import Duty, Separator
@@ -139,6 +139,23 @@ def solved_with_every_row(run: Run, outages: AddsRows, gap_frac: float) -> Attem
         run.add_rows(*added)
 
 
+def _duty_terms(
+    duty: DutyTerms | None, operating: OperatingColumns | None, key: RowKey
+) -> list[tuple[FloatArray, NDArray[np.int64]]]:
+    """Coefficients of containers in daily use and their columns."""
+    if duty is None or operating is None:
+        return []
+    p, s = key.period, key.season
+    return [
+        (duty.standing_mw, operating.standing_mw[:, p]),
+        (duty.held_mwh, operating.held_mwh[:, p, s]),
+        (duty.run_mw, operating.run_mw[:, p, s]),
+        (duty.run_mwh, operating.run_mwh[:, p, s]),
+        (duty.cycled, operating.cycled),
+        (duty.running, operating.running[:, p, s]),
+    ]
+
+
 class OutageRows:
     """The outage rows of one compiled problem: those it has, and those a solution lacks.
 
@@ -253,12 +270,9 @@ class OutageRows:
                 put(-row.level, self.columns.lost_levels[key.period])
             if row.idle:
                 put([-row.idle], [self.columns.energised[key.period]])
-            operating = self.columns.operating
-            if operating is not None and row.cycled is not None and row.running is not None:
-                running = operating.running[:, key.period, key.season]
-                for less, where in ((row.cycled, operating.cycled), (row.running, running)):
-                    kept_too = (less != 0.0) & (where >= 0)
-                    put(less[kept_too], where[kept_too])
+            for less, where in _duty_terms(row.duty, self.columns.operating, key):
+                kept = (less != 0.0) & (where >= 0)
+                put(less[kept], where[kept])
             starts.append(sum(len(part) for part in data))
         shape = (len(keys), len(self.compiled.cost))
         return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)

@@ -140,9 +140,9 @@ _TABLES = (
     "orders", "placements", "zone_options", "rule_prices", "entities", "credit_pools", "sourcing", "sourced_layers",
     "energisation_steps", "retirements", "cost_breakdown", "served", "critical_path", "reliability", "fire",
     "requirement_waterfall", "verification", "operating_years", "operating_lots", "held_energy", "daily_use",
-    "running_containers", "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges", "explain_offers",
-    "explain_thresholds", "explain_rules", "explain_ranges", "explain_alternatives", "explain_baselines",
-    "explain_orders",
+    "running_containers", "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges",
+    "explain_offers", "explain_thresholds", "explain_rules", "explain_ranges", "explain_alternatives",
+    "explain_baselines", "explain_orders",
 )  # fmt: skip
 _OTHERS = ("explain.json", "report.html", "report.xlsx", "plan.json")
 EARLIER = "earlier"

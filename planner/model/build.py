@@ -53,6 +53,7 @@ FAMILIES: tuple[RowFamily, ...] = (
     reliability.storage_mandate,
     operations.cycled_within,
     operations.running_within,
+    operations.standing,
     *site.FAMILIES,
     exposure.exposure_limit,
     governance.largest_share,

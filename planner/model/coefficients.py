@@ -247,6 +247,16 @@ class Coefficients:
         loss = (self.faded_mwh - self.worn_mwh)[:, :, None]
         return np.asarray(self.faded_mwh[:, :, None] - self.swing_frac * loss)
 
+    @cached_property
+    def hours_range(self) -> tuple[FloatArray, FloatArray]:
+        """Least and most MWh per MW of the containers of an offer that may stand in a period, shape (O, P) each."""
+        shape = (len(self.problem.offers), len(self.problem.periods))
+        least, most = np.full(shape, np.inf), np.zeros(shape)
+        per_mw = np.maximum(self.power_mw[self.pair_offer], 1e-12)[:, None]
+        np.minimum.at(least, self.pair_offer, np.where(self.alive, self.worn_mwh / per_mw, np.inf))
+        np.maximum.at(most, self.pair_offer, np.where(self.alive, self.faded_mwh / per_mw, 0.0))
+        return least, most
+
     def _faded(self, duty: str | None) -> FloatArray:
         problem = self.problem
         ends = np.array([p.end for p in problem.periods], dtype=float)

@@ -1,8 +1,10 @@
-"""Which containers may be in daily use: every delivery of storage, with each of the reserve settings."""
+"""Which containers may be in daily use, and the sums over the deliveries of an offer that keep other rows short."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+import numpy as np
 
 from planner.model.coefficients import Coefficients
 
@@ -27,3 +29,14 @@ def running_parts(c: Coefficients) -> Iterator[tuple[int, int, int, int, tuple[s
             if c.alive[i, p]:
                 for s in range(len(operating.seasons)):
                     yield i, p, s, j, (offer, delivery, period.label, s, j)
+
+
+def standing_parts(c: Coefficients) -> Iterator[tuple[int, int, list[int], tuple[str, str]]]:
+    """(offer index, period index, pairs that stand there, (offer, period)) wherever storage may stand."""
+    for o in c.offers_used:
+        if not c.problem.offers[o].is_storage:
+            continue
+        for p, period in enumerate(c.problem.periods):
+            mine = np.flatnonzero((c.pair_offer == o) & c.alive[:, p]).tolist()
+            if mine:
+                yield o, p, mine, (c.problem.offers[o].offer, period.label)

@@ -10,7 +10,7 @@ import pyomo.environ as pyo
 
 from planner.model.coefficients import Coefficients
 from planner.model.contingencies import Contingency
-from planner.model.duties import duty_parts
+from planner.model.duties import duty_parts, standing_parts
 from planner.model.row import family, linear
 from planner.problem import FloatArray
 from planner.units import SECONDS_PER_HOUR
@@ -31,12 +31,29 @@ class RowKey:
 
 
 @dataclass(frozen=True)
+class DutyTerms:
+    """What daily use does to an outage row of a period and season.
+
+    Most offers need sums over their deliveries only: power, energy left for outages, and what runs, shape (O,) and
+    (O, J). Where some containers of an offer are limited by power and others by energy, each delivery has its own
+    coefficients, shape (pairs, J).
+    """
+
+    standing_mw: FloatArray
+    held_mwh: FloatArray
+    run_mw: FloatArray
+    run_mwh: FloatArray
+    cycled: FloatArray
+    running: FloatArray
+
+
+@dataclass(frozen=True)
 class NumericRow:
     """A row per unit of its requirement.
 
     ``pair @ containers - served * served_mw - used * used[offer] - level @ lost_level
-    + idle * (1 - energised) + cycled @ cycled + running @ running of the period and season >= 0``; ``lost_level`` is
-    ``group_level`` where load is always on; ``cycled`` and ``running`` have shape (pairs, J), None without operations.
+    + idle * (1 - energised) >= 0``; ``lost_level`` is ``group_level`` where load is always on. With operations
+    ``duty`` says what is added for containers in daily use.
     """
 
     pair: FloatArray
@@ -45,8 +62,7 @@ class NumericRow:
     offer: int | None
     level: FloatArray | None
     idle: float
-    cycled: FloatArray | None = None
-    running: FloatArray | None = None
+    duty: DutyTerms | None = None
 
 
 def may_idle(c: Coefficients) -> frozenset[int]:
@@ -153,22 +169,49 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         )
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
-    cycled, running = None, None
     kept = survivors(c, contingency)
+    pair, duty = scale * delivered * kept, None
     if c.problem.case.operating is not None:
-        stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
-        each = (scale * kept * stored)[:, None]
-        cycled, running = (each * less for less in c.duty_delivered_mwh(key.period, reach))
+        pair, duty = _with_duty(c, key, pair, reach, scale * kept)
     return NumericRow(
-        scale * delivered * kept,
+        pair,
         1.0 / period.target_mw,
         scale * used,
         contingency.fire_offer,
         level,
         scale * idle if key.period in may_idle(c) else 0.0,
-        cycled,
-        running,
+        duty,
     )
+
+
+#: Hours by which containers may differ and still count as limited by the same.
+_SAME_HOURS = 1e-9
+
+
+def _with_duty(
+    c: Coefficients, key: RowKey, pair: FloatArray, reach: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, DutyTerms]:
+    """Coefficients of containers and of daily use; ``reach`` and ``scale`` have shape (pairs,)."""
+    offers, settings = len(c.problem.offers), len(c.swing_frac)
+    standing, held = np.zeros(offers), np.zeros(offers)
+    run_mw, run_mwh = np.zeros((offers, settings)), np.zeros((offers, settings))
+    summed = np.zeros(offers, dtype=bool)
+    stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
+    least, most = (hours[:, key.period] for hours in c.hours_range)
+    for o in sorted({int(o) for o in c.pair_offer[stored & c.alive[:, key.period]]}):
+        mine = np.flatnonzero(c.pair_offer == o)[0]
+        hours, weight = float(reach[mine] / c.power_mw[o]), float(scale[mine] * c.availability[o])
+        if hours >= most[o] - _SAME_HOURS:
+            held[o], summed[o] = weight, True
+        elif hours <= least[o] + _SAME_HOURS:
+            kept = 1.0 - c.swing_frac
+            short = hours >= kept * most[o] - _SAME_HOURS
+            if np.all(short | (hours <= kept * least[o] + _SAME_HOURS)):
+                standing[o], summed[o] = weight * hours, True
+                run_mw[o], run_mwh[o] = -weight * hours * short, weight * kept * short
+    alone = (stored & ~summed[c.pair_offer]).astype(float)
+    cycled, running = ((scale * alone)[:, None] * less for less in c.duty_delivered_mwh(key.period, reach))
+    return pair * ~(stored & summed[c.pair_offer]), DutyTerms(standing, held, run_mw, run_mwh, cycled, running)
 
 
 def all_rows(c: Coefficients) -> list[RowKey]:
@@ -241,14 +284,24 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
 
 def _operating_terms(m: pyo.ConcreteModel, c: Coefficients, key: RowKey, row: NumericRow) -> list[tuple[float, object]]:
     """Terms of containers in daily use."""
-    if row.cycled is None or row.running is None:
+    duty = row.duty
+    if duty is None:
         return []
-    label = c.problem.periods[key.period].label
+    label, s = c.problem.periods[key.period].label, key.season
+    settings = range(len(c.swing_frac))
     terms: list[tuple[float, object]] = []
+    for o, p, _, part in standing_parts(c):
+        if p == key.period:
+            terms += [
+                (float(duty.standing_mw[o]), m.standing_mw[part]),
+                (float(duty.held_mwh[o]), m.held_mwh[*part, s]),
+            ]
+            terms += [(float(duty.run_mw[o, j]), m.run_mw[*part, s, j]) for j in settings]
+            terms += [(float(duty.run_mwh[o, j]), m.run_mwh[*part, s, j]) for j in settings]
     for i, j, (offer, delivery, _) in duty_parts(c):
         if c.alive[i, key.period]:
-            terms.append((float(row.cycled[i, j]), m.cycled[offer, delivery, j]))
-            terms.append((float(row.running[i, j]), m.running[offer, delivery, label, key.season, j]))
+            terms.append((float(duty.cycled[i, j]), m.cycled[offer, delivery, j]))
+            terms.append((float(duty.running[i, j]), m.running[offer, delivery, label, s, j]))
     return terms
 
 

@@ -257,14 +257,14 @@ class Learner:
         gates = np.array([campus.gate(p) for p in periods])
         mw = np.array([campus.site(p, fleet).renewable_mw for p in periods])
         runs, rests = "osj,opsj->p", "os,ops->p"
-        return np.array(
-            [
-                cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
-                - cut.generator @ total.generator_mw - np.einsum(runs, cut.run_mw, total.run_mw) - np.einsum(runs, cut.run_mwh, total.run_mwh)
-                - np.einsum(rests, cut.rest_mw, total.rest_mw) - np.einsum(rests, cut.rest_mwh, total.rest_mwh)
-                for cut in self.cuts()
-            ]
-        )  # fmt: skip
+        bounds = []
+        for cut in self.cuts():
+            bound = cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
+            bound -= cut.generator @ total.generator_mw
+            bound -= np.einsum(runs, cut.run_mw, total.run_mw) + np.einsum(runs, cut.run_mwh, total.run_mwh)
+            bound -= np.einsum(rests, cut.rest_mw, total.rest_mw) + np.einsum(rests, cut.rest_mwh, total.rest_mwh)
+            bounds.append(bound)
+        return np.array(bounds)
 
     def learn(self, periods: Sequence[int], fleet: Fleet, tolerance: float) -> list[int]:
         """Operate the years of some periods and keep their values; the numbers of the cuts that price them.

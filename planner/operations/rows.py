@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from planner.model.coefficients import Coefficients
-from planner.model.duties import duty_parts, running_parts
+from planner.model.duties import duty_parts, running_parts, standing_parts
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import SHORTFALL_USD_PER_MWH, Learner
 from planner.operations.year import FloatArray
@@ -34,6 +34,10 @@ class OperatingColumns:
 
     cycled: NDArray[np.int64]
     running: NDArray[np.int64]
+    standing_mw: NDArray[np.int64]
+    held_mwh: NDArray[np.int64]
+    run_mw: NDArray[np.int64]
+    run_mwh: NDArray[np.int64]
     operating: NDArray[np.int64]
     added: NDArray[np.int64]
 
@@ -48,10 +52,21 @@ class OperatingColumns:
             cycled[i, j] = compiled.index(m.cycled[duty])
         shape = (len(c.pairs), len(c.problem.periods), len(operating.seasons), settings)
         running = np.full(shape, -1, dtype=np.int64)
-        for i, p, s, j, part in running_parts(c):
-            running[i, p, s, j] = compiled.index(m.running[part])
+        for i, p, s, j, runs in running_parts(c):
+            running[i, p, s, j] = compiled.index(m.running[runs])
+        offers = len(c.problem.offers)
+        standing = np.full((offers, shape[1]), -1, dtype=np.int64)
+        held = np.full((offers, *shape[1:3]), -1, dtype=np.int64)
+        run_mw, run_mwh = (np.full((offers, *shape[1:]), -1, dtype=np.int64) for _ in range(2))
+        for o, p, _, part in standing_parts(c):
+            standing[o, p] = compiled.index(m.standing_mw[part])
+            for s in range(shape[2]):
+                held[o, p, s] = compiled.index(m.held_mwh[*part, s])
+                for j in range(settings):
+                    run_mw[o, p, s, j] = compiled.index(m.run_mw[*part, s, j])
+                    run_mwh[o, p, s, j] = compiled.index(m.run_mwh[*part, s, j])
         return cls(
-            cycled, running,
+            cycled, running, standing, held, run_mw, run_mwh,
             np.array([compiled.index(m.operating_musd[p.label]) for p in c.problem.periods], dtype=np.int64),
             np.array([compiled.index(m.added_mw[name]) for name in operating.renewables], dtype=np.int64),
         )  # fmt: skip
@@ -163,21 +178,20 @@ class CutRows:
     def _row(self, k: int, p: int) -> tuple[FloatArray, NDArray[np.int64], float]:
         """Operating - served + worth of what runs, of what rests, of generators and panels >= -gate."""
         c, cut, campus = self.c, self.learner.cuts()[k], self.campus
-        o, columns = c.pair_offer, self.columns
-        up, alive, power = campus.up_frac[o], c.alive[:, p], c.power_mw[o]
-        runs = np.isin(o, campus.generators) * alive * up * power * cut.generator[o]
-        rest_mw, rest_mwh = cut.rest_mw[o], cut.rest_mwh[o]  # (pairs, S)
-        faded, energy = c.faded_mwh[:, p], c.duty_mwh[:, p]  # (pairs,), (pairs, J)
-        standing = up * alive * (power * rest_mw.sum(axis=1) + faded * rest_mwh.sum(axis=1))
-        cycled = (up * alive * rest_mwh.sum(axis=1))[:, None] * (energy - faded[:, None])
-        running = power[:, None, None] * (cut.run_mw[o] - rest_mw[:, :, None])
-        running += energy[:, None, :] * (cut.run_mwh[o] - rest_mwh[:, :, None])
-        running *= (up * alive)[:, None, None]
+        o, columns, up = c.pair_offer, self.columns, campus.up_frac
+        runs = np.isin(o, campus.generators) * c.alive[:, p] * up[o] * c.power_mw[o] * cut.generator[o]
+        # What rests in a season is what stands less what runs; its energy is what is left less what running ones keep.
+        rest_mw, rest_mwh = up[:, None] * cut.rest_mw, up[:, None] * cut.rest_mwh
+        run_mw = up[:, None, None] * cut.run_mw - rest_mw[:, :, None]
+        run_mwh = up[:, None, None] * cut.run_mwh - rest_mwh[:, :, None] * (1.0 - c.swing_frac)
         added = cut.renewable[1:] * campus.addable(p)
-        values = [standing + runs, cycled.ravel(), running.ravel(), np.array([-cut.served]), added]
+        values = [
+            runs, rest_mw.sum(axis=1), rest_mwh.ravel(), run_mw.ravel(), run_mwh.ravel(), np.array([-cut.served]),
+            added,
+        ]  # fmt: skip
         where = [
-            self.containers, columns.cycled.ravel(), columns.running[:, p].ravel(), self.served[p : p + 1],
-            columns.added,
+            self.containers, columns.standing_mw[:, p], columns.held_mwh[:, p].ravel(), columns.run_mw[:, p].ravel(),
+            columns.run_mwh[:, p].ravel(), self.served[p : p + 1], columns.added,
         ]  # fmt: skip
         if cut.price_counts:
             values.append(np.ones(1))

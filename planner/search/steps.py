@@ -167,7 +167,9 @@ class Search(Parts):
             if self._closed() or hidden <= LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
                 break
             self._bound_passes(coarse)
-        if self.settled is not None:
+        if self.settled is not None:  # what later plans taught holds for it too
+            assert self.settled.x is not None
+            self.settled.objective += self.settlement.cuts.raised_musd(self.settled.x)
             self.best = self.settled
 
     def _settled(self, settlement: Settlement, plan: Attempt) -> float:
