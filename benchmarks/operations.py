@@ -1,20 +1,23 @@
 # ruff: noqa: PLC0415
 """One operating year against PyPSA with HiGHS: the same bus, stores, PV, gate and prices of both ERCOT years.
 
-Run ``python -m benchmarks.operations [--hours 8760] [--stores 3]`` with the extra ``benchmark`` installed. Both solve
-the year with given sizes; each run is a process of its own, so that memory is that of one solver. The problem is the
-same: in PyPSA too every store is full at the turn of the year, and charge and discharge share one power. Seconds are
-those of the processor, so that a busy machine does not decide; building and solving the model count, imports do not.
+Run ``python -m benchmarks.operations [--hours 8760] [--stores 3 5] [--years 2021 2022 2021-2022-2021-2022-2021]`` with
+the extra ``benchmark`` installed; years joined by dashes are one problem of all their hours. Both solve the hours with
+given sizes; each run is a process of its own, so that memory is that of one solver. The problem is the same: in PyPSA
+too every store is full at the turn from the last hour to the first, and charge and discharge share one power. Seconds
+are the processor's, so that a busy machine does not decide; building and solving the model count, imports do not.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,27 +25,33 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 #: Power in MW, hours, round trip.
 STORES = ((300.0, 4.0, 0.86), (150.0, 8.0, 0.78), (80.0, 2.0, 0.91), (40.0, 24.0, 0.70), (20.0, 100.0, 0.43))
+#: Methods of HiGHS: dual simplex and its two interior points. Without ``highspy[extras]`` HiGHS would quietly take the
+#: simplex where the last one is asked for.
+METHODS = ("simplex", "ipm", *(["hipo"] if find_spec("highspy_extras") else []))
 SERVED_MW, GATE_MW, PV_MW = 1000.0, 1150.0, 600.0
 
 
-def series(year: int, hours: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Price, PV output and load per unit."""
+def series(years: str, hours: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Price, PV output and load per unit of some years (``2021-2022``), the first ``hours`` of each."""
     profiles = ROOT / "data" / "profiles"
-    price = np.genfromtxt(profiles / f"ercot_day_ahead_prices_{year}.csv", delimiter=",", skip_header=1, usecols=2)
-    sun = np.genfromtxt(
-        profiles / "tmy3_pv_capacity_factor_and_temperature.csv", delimiter=",", skip_header=1, usecols=3
-    )
-    trace = np.genfromtxt(profiles / "datacentre_utilisation_hourly.csv", delimiter=",", skip_header=1, usecols=1)
+
+    def column(name: str, at: int) -> np.ndarray:
+        return np.genfromtxt(profiles / f"{name}.csv", delimiter=",", skip_header=1, usecols=at)
+
+    each = years.split("-")
+    price = np.concatenate([column(f"ercot_day_ahead_prices_{year}", 2)[:hours] for year in each])
+    sun = column("tmy3_pv_capacity_factor_and_temperature", 3)[:hours]
+    trace = column("datacentre_utilisation_hourly", 1)
     trace = trace[np.isfinite(trace)]
-    load = 0.5 + 0.5 * np.resize(trace, 8760) / trace.max()
-    return price[:hours], np.clip(sun, 0.0, None)[:hours], load[:hours]
+    load = (0.5 + 0.5 * np.resize(trace, 8760) / trace.max())[:hours]
+    return price, np.tile(np.clip(sun, 0.0, None), len(each)), np.tile(load, len(each))
 
 
-def ours(year: int, hours: int, stores: int) -> dict[str, float]:
+def ours(years: str, hours: int, stores: int) -> dict[str, float]:
     from planner.operations.year import Clock, Site, Store, operate, yearly_cost_usd
 
-    price, sun, load = series(year, hours)
-    zero = np.zeros(hours, dtype=np.int64)
+    price, sun, load = series(years, hours)
+    zero = np.zeros(len(price), dtype=np.int64)
 
     def solved(steps: int) -> tuple[float, float]:
         clock = Clock(
@@ -66,19 +75,19 @@ def ours(year: int, hours: int, stores: int) -> dict[str, float]:
         return took, (cost["import"] + cost["unserved_mwh"] * clock.unserved_usd_per_mwh) * clock.years
 
     solved(48)  # machine code is compiled once and kept
-    took, cost = solved(hours)
+    took, cost = solved(len(price))
     return {"seconds": took, "cost_usd": cost}
 
 
-def pypsas(year: int, hours: int, stores: int, method: str) -> dict[str, float]:
+def pypsas(years: str, hours: int, stores: int, method: str) -> dict[str, float]:
     import pandas as pd
     import pypsa
     import xarray as xr
 
-    price, sun, load = series(year, hours)
+    price, sun, load = series(years, hours)
     began = time.process_time()
     n = pypsa.Network()
-    n.set_snapshots(pd.RangeIndex(hours))
+    n.set_snapshots(pd.RangeIndex(len(price)))
     n.add("Bus", "campus")
     n.add("Load", "load", bus="campus", p_set=pd.Series(load * SERVED_MW))
     n.add("Generator", "grid", bus="campus", p_nom=GATE_MW, marginal_cost=pd.Series(price))
@@ -99,7 +108,7 @@ def pypsas(year: int, hours: int, stores: int, method: str) -> dict[str, float]:
         network.model.add_constraints(both <= most, name="shared power")
 
     options = {"solver": method, "output_flag": False}
-    if method == "ipm":
+    if method != "simplex":
         options["run_crossover"] = "off"
     n.optimize(
         solver_name="highs", solver_options=options, include_objective_constant=False, extra_functionality=share_power
@@ -122,39 +131,31 @@ def measured(*words: str, limit_s: float) -> dict[str, float] | None:
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--hours", type=int, default=8760)
-    words.add_argument("--stores", type=int, default=3)
-    words.add_argument("--limit", type=float, default=900.0)
-    words.add_argument("--run", choices=["ours", "ipm", "simplex", "hipo"])
-    words.add_argument("--year", type=int)
+    words.add_argument("--hours", type=int, default=8760, help="of each year")
+    words.add_argument("--stores", type=int, nargs="+", default=[3, 5])
+    words.add_argument("--years", nargs="+", default=["2021", "2022", "2021-2022-2021-2022-2021"])
+    words.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    words.add_argument("--limit", type=float, default=900.0, help="seconds that PyPSA may take")
+    words.add_argument("--run", choices=["ours", *METHODS], help="one solver, one size, in this process")
     asked = words.parse_args()
     if asked.run:
-        found = (
-            ours(asked.year, asked.hours, asked.stores)
-            if asked.run == "ours"
-            else pypsas(asked.year, asked.hours, asked.stores, asked.run)
-        )
+        size = (asked.years[0], asked.hours, asked.stores[0])
+        found = ours(*size) if asked.run == "ours" else pypsas(*size, asked.run)
         found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(found))
         return
-    for year in (2021, 2022):
-        size = ("--hours", str(asked.hours), "--stores", str(asked.stores), "--year", str(year))
+    for years, stores in itertools.product(asked.years, asked.stores):
+        size = ("--hours", str(asked.hours), "--stores", str(stores), "--years", years)
         mine = measured("--run", "ours", *size, limit_s=asked.limit)
-        print(year, "ours", mine, flush=True)
-        for method in ("simplex", "ipm", "hipo"):
+        print(f"{years}, {stores} stores, ours", mine, flush=True)
+        for method in asked.methods:
             other = measured("--run", method, *size, limit_s=asked.limit)
+            told = f"{years}, {stores} stores, PyPSA {method}"
             if other is None or mine is None:
-                print(year, f"PyPSA {method}: no answer in {asked.limit:g} s")
+                print(told, f"no answer in {asked.limit:g} s", flush=True)
                 continue
-            ratios = {key: mine[key] / other[key] for key in other}
-            print(
-                year,
-                f"PyPSA {method}",
-                other,
-                "ours over PyPSA",
-                {k: round(v, 5) for k, v in ratios.items()},
-                flush=True,
-            )
+            ratios = {key: round(mine[key] / other[key], 7) for key in other}
+            print(told, other, "ours over PyPSA", ratios, flush=True)
 
 
 if __name__ == "__main__":
