@@ -12,7 +12,6 @@ from planner.catalogue import FlagName
 from planner.decode import Decision
 from planner.model.coefficients import Coefficients
 from planner.model.exposure import relief_vectors, share_vectors
-from planner.operations.schedule import held_each
 from planner.problem import FloatArray
 from planner.results import Critical, EntityFlag, Margin, ZoneUse
 from planner.units import USD_PER_MUSD, month_text
@@ -140,7 +139,7 @@ def margins(c: Coefficients, d: Decision) -> tuple[Margin, ...]:
         for p, period in enumerate(c.problem.periods):
             if not holds[p] or load[p] <= 0:
                 continue
-            for season in range(1 if d.operated is None else d.operated.fleet.held_mwh.shape[2]):
+            for season in range(1 if d.operated is None else d.operated.fleet.running.shape[2]):
                 required = c.requirement_in(season).mwh[p]
                 need = contingency.surviving_frac * required * load[p]
                 delivered = held_delivered_mwh(c, d, pairs, p, contingency.offers, season)
@@ -166,21 +165,15 @@ def held_delivered_mwh(
     c: Coefficients, d: Decision, pairs: FloatArray, p: int, lost: frozenset[int], season: int
 ) -> FloatArray:
     """What survives a loss in a period of an outage that starts in a season, for every count vector."""
+    total = delivered_mwh(c, pairs, p, lost)
     if d.operated is None:
-        return delivered_mwh(c, pairs, p, lost)
-    fleet = d.operated.fleet
-    total = np.zeros(c.requirement.counts.shape[0])
-    for o in {int(c.pair_offer[i]) for i in np.flatnonzero(pairs)} - lost:
-        mine = [i for i in np.flatnonzero((c.pair_offer == o) & (pairs > 0)) if c.alive[i, p]]
-        if not mine:
-            continue
-        n, y = pairs[mine], fleet.cycled[mine]
-        energy = ((n - y) * c.faded_mwh[mine, p] + y * c.worn_mwh[mine, p]) / n
-        if c.problem.offers[o].is_storage:
-            energy = held_each(energy, n, float(fleet.held_mwh[o, p, season]))
-        reach = c.power_mw[o] * c.open_hours[o]
-        total += c.availability[o] * (n @ np.minimum(reach[None, :], energy[:, None]))
-    return total
+        return total
+    fleet, o = d.operated.fleet, c.pair_offer
+    reach = c.power_mw[o][:, None] * c.open_hours[o]
+    kept = np.array([offer not in lost for offer in o], dtype=float)[:, None]
+    worn, left = c.duty_delivered_mwh(p, reach)
+    total += np.einsum("ij,imj->m", kept * fleet.cycled, worn)
+    return np.asarray(total + np.einsum("ij,imj->m", kept * fleet.running[:, p, season], left))
 
 
 def delivered_mwh(c: Coefficients, pairs: FloatArray, p: int, lost: frozenset[int]) -> FloatArray:

@@ -14,10 +14,10 @@ from scipy.sparse import csr_array, vstack
 from planner.model import site
 from planner.model.build import assemble
 from planner.model.coefficients import Coefficients
-from planner.model.reliability import NumericRow, RowKey, numeric_row, row_name
+from planner.model.reliability import DutyTerms, NumericRow, RowKey, numeric_row, row_name
 from planner.operations.rows import CutRows, OperatingColumns
 from planner.problem import FloatArray
-from planner.separate import Reserve, Separator
+from planner.separate import Duty, Separator
 from planner.solve import Attempt, Compiled, Run
 
 #: Rows violated by less than this share of the requirement count as satisfied.
@@ -139,6 +139,23 @@ def solved_with_every_row(run: Run, outages: AddsRows, gap_frac: float) -> Attem
         run.add_rows(*added)
 
 
+def _duty_terms(
+    duty: DutyTerms | None, operating: OperatingColumns | None, key: RowKey
+) -> list[tuple[FloatArray, NDArray[np.int64]]]:
+    """Coefficients of containers in daily use and their columns."""
+    if duty is None or operating is None:
+        return []
+    p, s = key.period, key.season
+    return [
+        (duty.standing_mw, operating.standing_mw[:, p]),
+        (duty.held_mwh, operating.held_mwh[:, p, s]),
+        (duty.run_mw, operating.run_mw[:, p, s]),
+        (duty.run_mwh, operating.run_mwh[:, p, s]),
+        (duty.cycled, operating.cycled),
+        (duty.running, operating.running[:, p, s]),
+    ]
+
+
 class OutageRows:
     """The outage rows of one compiled problem: those it has, and those a solution lacks.
 
@@ -220,17 +237,17 @@ class OutageRows:
             values[self.columns.lost_levels],
             energised,
             ROW_TOLERANCE,
-            self._reserve(values),
+            self._duty(values),
         )
         known = set(self.rows)
         return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
 
-    def _reserve(self, values: FloatArray) -> Reserve | None:
-        """What a solution holds back and wears out, with operations."""
+    def _duty(self, values: FloatArray) -> Duty | None:
+        """What a solution runs in operating years."""
         operating = self.columns.operating
         if operating is None:
             return None
-        return Reserve(values[operating.held], np.maximum(values[operating.cycled], 0.0))
+        return Duty(np.maximum(values[operating.cycled], 0.0), np.maximum(values[operating.running], 0.0))
 
     def _matrix(self, keys: list[RowKey], numeric: list[NumericRow]) -> csr_array:
         """The rows as a sparse matrix over the compiled columns."""
@@ -253,15 +270,9 @@ class OutageRows:
                 put(-row.level, self.columns.lost_levels[key.period])
             if row.idle:
                 put([-row.idle], [self.columns.energised[key.period]])
-            operating = self.columns.operating
-            if operating is not None and row.cycled is not None and row.held is not None:
-                kept = np.flatnonzero((row.cycled != 0.0) & (operating.cycled >= 0))
-                put(row.cycled[kept], operating.cycled[kept])
-                held = np.flatnonzero(row.held)
-                at = operating.held[held, key.period, key.season]
-                if row.edge is not None:
-                    at = operating.brought[held, key.period, key.season, row.edge]
-                put(row.held[held][at >= 0], at[at >= 0])
+            for less, where in _duty_terms(row.duty, self.columns.operating, key):
+                kept = (less != 0.0) & (where >= 0)
+                put(less[kept], where[kept])
             starts.append(sum(len(part) for part in data))
         shape = (len(keys), len(self.compiled.cost))
         return csr_array((np.concatenate(data), np.concatenate(columns), np.array(starts)), shape=shape)

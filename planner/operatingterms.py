@@ -67,6 +67,14 @@ class Operations(Part):
     renewables: dict[Name, Renewable]
     seasons: Annotated[tuple[tuple[Annotated[int, Field(ge=1, le=12)], ...], ...], Field(min_length=1, max_length=12)]
     cycles_per_yr: Pos
+    reserve_settings: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(min_length=1, max_length=8)]
+
+    @field_validator("reserve_settings")
+    @classmethod
+    def _rising(cls, settings: tuple[float, ...]) -> tuple[float, ...]:
+        if list(settings) != sorted(set(settings)):
+            raise ValueError("shares must rise from each to the next")
+        return settings
 
     @field_validator("seasons")
     @classmethod

@@ -223,19 +223,32 @@ class HeldEnergy(Record):
 
 
 class DailyUse(Record):
-    """Containers of a delivery, in fractions, that age by daily use; the others age as if they stood by."""
+    """Containers of a delivery, in fractions, meant for daily use at a reserve setting; the others only stand by."""
 
     offer: str
     period: str
+    reserve_frac: float
+    containers: float
+
+
+class RunningContainers(Record):
+    """Containers of a delivery that run at their reserve setting in a period and season; what does not run is full."""
+
+    offer: str
+    delivery: str
+    period: str
+    season: int
+    reserve_frac: float
     containers: float
 
 
 class LotUse(Record):
-    """Deliveries of one offer that run together in a period: what they can do, and how much they are used."""
+    """Deliveries of one offer that run together in a period, or rest (reserve 1): what they can do, and their use."""
 
     lot: str
     offer: str
     deliveries: tuple[str, ...]
+    reserve_frac: float
     power_mw: float
     energy_mwh: float
     floor_mwh: tuple[float, ...]
@@ -265,6 +278,7 @@ class OperatedYears(Record):
     seasons: tuple[tuple[int, ...], ...]
     held: tuple[HeldEnergy, ...]
     daily_use: tuple[DailyUse, ...]
+    running: tuple[RunningContainers, ...]
     added_mw: dict[str, float]
     years: tuple[OperatingYear, ...]
     value_musd: dict[str, float]

@@ -23,11 +23,11 @@ class Violated:
 
 
 @dataclass(frozen=True)
-class Reserve:
-    """Energy held back, shape (O, P, S), and containers worn by daily use, shape (pairs,)."""
+class Duty:
+    """Containers in daily use, shape (pairs, J), and those that run in each period and season, (pairs, P, S, J)."""
 
-    held_mwh: FloatArray
     cycled: FloatArray
+    running: FloatArray
 
 
 class Separator:
@@ -56,7 +56,7 @@ class Separator:
         level: FloatArray,
         energised: FloatArray,
         tolerance: float,
-        reserve: Reserve | None = None,
+        duty: Duty | None = None,
     ) -> list[Violated]:
         """The worst violated row of every contingency and period.
 
@@ -74,12 +74,12 @@ class Separator:
             Whether any load is on (0..1; 1 where it must be), shape (P,).
         tolerance
             Smallest violation that counts, per unit of the requirement.
-        reserve
-            What is held back and worn, with operations; each season has its worst rows then.
+        duty
+            What runs in operating years, if there are any; each season has its worst rows then.
         """
-        if reserve is not None:
+        if duty is not None:
             state = (containers, served_mw, used, level, energised, tolerance)
-            found = [v for s in range(reserve.held_mwh.shape[2]) for v in self._in_season(*state, reserve, s)]
+            found = [v for s in range(duty.running.shape[2]) for v in self._in_season(*state, duty, s)]
             return sorted(found, key=lambda v: -v.amount)
         c = self.c
         worst: dict[tuple[int, int], Violated] = {}
@@ -96,29 +96,41 @@ class Separator:
 
     def _in_season(
         self, containers: FloatArray, served_mw: FloatArray, used: FloatArray, level: FloatArray,
-        energised: FloatArray, tolerance: float, reserve: Reserve, season: int,
+        energised: FloatArray, tolerance: float, duty: Duty, season: int,
     ) -> list[Violated]:  # fmt: skip
-        """Worst rows of one season: an offer gives what its power brings out or what it holds back, if less."""
+        """Worst rows of one season: containers that run give what they keep."""
         c, worst = self.c, dict[tuple[int, int], Violated]()
         load, idle = served_mw / self.target, 1.0 - energised
-        held = c.availability[:, None] * reserve.held_mwh[:, :, season]
-        stored = np.array([o.is_storage for o in c.problem.offers])[:, None, None]
         requirement = c.requirement_in(season)
         for at in range(0, requirement.counts.shape[0], _CHUNK):
             chunk = np.arange(at, min(requirement.counts.shape[0], at + _CHUNK))
-            by_power = self._by_power(chunk, containers, reserve.cycled)
-            scarce = stored & (by_power > held[:, :, None])
-            fleet = np.where(scarce, held[:, :, None], by_power)
+            fleet = self._by_power(chunk, containers)
+            reach = c.power_mw[c.pair_offer, None] * c.open_hours[c.pair_offer][:, chunk]
+            self._take_off(fleet, reach, duty, season)
             margin = self._fleet_margins(fleet, chunk, load, used, level, idle, requirement.mwh)
-            self._keep(worst, margin, at, False, tolerance, season, scarce)
+            self._keep(worst, margin, at, False, tolerance, season)
         for d, delay in enumerate(c.bridge_delays_h):
-            by_power = self._bridging(delay, containers, len(load))
-            scarce = stored & (by_power > held[:, :, None])
-            margin = self._bridge_margins(np.where(scarce, held[:, :, None], by_power), delay, load, used, idle)
-            self._keep(worst, margin, d, True, tolerance, season, scarce)
+            fleet = self._bridging(delay, containers, len(load))
+            self._take_off(fleet, c.bridged_reach_mwh(delay)[:, None], duty, season)
+            margin = self._bridge_margins(fleet, delay, load, used, idle)
+            self._keep(worst, margin, d, True, tolerance, season)
         return self._without_doubles(worst)
 
-    def _by_power(self, counts: NDArray[np.int64], containers: FloatArray, cycled: FloatArray | None) -> FloatArray:
+    def _take_off(self, fleet: FloatArray, reach: FloatArray, duty: Duty, season: int) -> None:
+        """Take off what daily use takes from every offer, in place; ``fleet`` (O, P, M), ``reach`` (pairs, M)."""
+        c = self.c
+        active = np.flatnonzero(duty.cycled.max(axis=1, initial=0.0) > 1e-9)
+        o = c.pair_offer[active]
+        for j, swing in enumerate(c.swing_frac):
+            energy = c.duty_mwh[active, :, j][:, :, None]
+            fresh = np.minimum(reach[active][:, None], c.faded_mwh[active][:, :, None])
+            worn = np.minimum(reach[active][:, None], energy)
+            left = np.minimum(reach[active][:, None], (1.0 - swing) * energy)
+            less = (worn - fresh) * duty.cycled[active, j][:, None, None]
+            less += (left - worn) * duty.running[active, :, season, j][:, :, None]
+            np.add.at(fleet, o, c.availability[o][:, None, None] * c.alive[active][:, :, None] * less)
+
+    def _by_power(self, counts: NDArray[np.int64], containers: FloatArray) -> FloatArray:
         """What every offer brings out against count vectors, shape (O, P, M)."""
         c = self.c
         active = np.flatnonzero(containers > 1e-9)
@@ -126,11 +138,7 @@ class Separator:
         reach = c.power_mw[o][:, None] * c.open_hours[o][:, counts]
         up = c.availability[o][:, None, None]
         weights = up * np.minimum(reach[:, None, :], c.faded_mwh[active][:, :, None])
-        fleet = self._by_offer(weights, containers, active)
-        if cycled is not None:
-            worn = up * np.minimum(reach[:, None, :], c.worn_mwh[active][:, :, None]) - weights
-            fleet += self._by_offer(worn, cycled, active)
-        return fleet
+        return self._by_offer(weights, containers, active)
 
     def _without_doubles(self, worst: dict[tuple[int, int], Violated]) -> list[Violated]:
         """Leave a fire row of one offer out where the tighter row by levels is violated too."""
@@ -140,17 +148,13 @@ class Separator:
 
     def _keep(
         self, worst: dict[tuple[int, int], Violated], margin: FloatArray, at: int, bridge: bool, tolerance: float,
-        season: int = 0, scarce: NDArray[np.bool_] | None = None,
+        season: int = 0,
     ) -> None:  # fmt: skip
         """Note the worst entry of ``margin`` (contingency, period, count) where it beats what is known."""
         lowest = margin.argmin(axis=2)
         values = np.take_along_axis(margin, lowest[..., None], axis=2)[..., 0]
         for q, p in zip(*np.nonzero(values < -tolerance), strict=True):
-            k = int(lowest[q, p])
-            held: tuple[int, ...] = ()
-            if scarce is not None and (bridge or at + k not in self.c.edges):  # at the edges the model has the choice
-                held = tuple(int(o) for o in np.flatnonzero(scarce[:, p, k]))
-            found = Violated(RowKey(int(q), int(p), at + k, bridge, season, held), -float(values[q, p]))
+            found = Violated(RowKey(int(q), int(p), at + int(lowest[q, p]), bridge, season), -float(values[q, p]))
             known = worst.get((int(q), int(p)))
             if known is None or known.amount < found.amount:
                 worst[int(q), int(p)] = found
@@ -171,7 +175,7 @@ class Separator:
         idle: FloatArray,
     ) -> FloatArray:
         """(delivered - need) / requirement, shape (contingency, P, M); +inf where nothing is required."""
-        fleet = self._by_power(counts, containers, None)
+        fleet = self._by_power(counts, containers)
         return self._fleet_margins(fleet, counts, load, used, level, idle, self.c.requirement.mwh)
 
     def _fleet_margins(

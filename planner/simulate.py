@@ -184,7 +184,11 @@ def monte_carlo(
     for chunk in np.array_split(np.arange(samples), max(1, samples // 500)):
         steps = math.ceil(float(length[chunk[-1]]) / problem.dt_h - 1e-12)
         cover = np.clip(length[chunk, None] / problem.dt_h - np.arange(steps)[None, :], 0.0, 1.0)
-        up = draw.binomial(units.containers[None, :], units.mean_availability[None, :], (len(chunk), len(units.power)))
+        up = draw.binomial(
+            np.rint(units.containers).astype(np.int64)[None, :],
+            units.mean_availability[None, :],
+            (len(chunk), len(units.power)),
+        )
         load = _window_load(windows, starts[chunk], length[chunk])[:, :steps] * scale * cover
         lost = replay(load, up * units.unit_power, up * units.unit_energy, problem.dt_h, units.first, units.delta)
         short_mwh[chunk] = lost.sum(axis=1)

@@ -39,6 +39,7 @@ from planner.results import (
     Replacement,
     Retirement,
     RulePrice,
+    RunningContainers,
     WaterfallStep,
     ZoneChoice,
     ZoneUse,
@@ -129,6 +130,7 @@ def _operations(plan: Plan) -> dict[str, Table]:
         ),
         "held_energy": table_of_records(HeldEnergy, plan.operations.held),
         "daily_use": table_of_records(DailyUse, plan.operations.daily_use),
+        "running_containers": table_of_records(RunningContainers, plan.operations.running),
         "operating_value": Table({"source": str, "cost_musd": float}, tuple(plan.operations.value_musd.items())),
     }
 
@@ -138,9 +140,9 @@ _TABLES = (
     "orders", "placements", "zone_options", "rule_prices", "entities", "credit_pools", "sourcing", "sourced_layers",
     "energisation_steps", "retirements", "cost_breakdown", "served", "critical_path", "reliability", "fire",
     "requirement_waterfall", "verification", "operating_years", "operating_lots", "held_energy", "daily_use",
-    "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges", "explain_offers",
-    "explain_thresholds", "explain_rules", "explain_ranges", "explain_alternatives", "explain_baselines",
-    "explain_orders",
+    "running_containers", "operating_value", "schedule", "schedule_lots", "provenance", "explain_bridges",
+    "explain_offers", "explain_thresholds", "explain_rules", "explain_ranges", "explain_alternatives",
+    "explain_baselines", "explain_orders",
 )  # fmt: skip
 _OTHERS = ("explain.json", "report.html", "report.xlsx", "plan.json")
 EARLIER = "earlier"

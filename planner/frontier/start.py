@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tu
     began = time.perf_counter()
     try:
         kept = json.loads((folder / START).read_text("utf-8"))
-        rows = tuple(replace(RowKey(*row), held=tuple(held)) for *row, held in kept["rows"])
+        rows = tuple(RowKey(*row) for row in kept["rows"])
         x, relaxed_x = kept["x"], kept["relaxed_x"]
         cost, bound = float(kept["cost_musd"]), float(kept["bound_musd"])
         size = int(kept["solver_rows"]), int(kept["solver_columns"])

@@ -200,16 +200,6 @@ class Coefficients:
         return self._requirements[season]
 
     @cached_property
-    def edges(self) -> list[int]:
-        """Count vectors at the edges of the service profile: one step, then every step up to each edge."""
-        starts, counts = self.requirement.starts, self.requirement.counts
-        ends = [round(s.until_h / self.problem.dt_h) for s in self.problem.case.reliability.service]
-        last = [*starts[1:], max(ends)]
-        wanted = [[min(max(0, e - a), b - a) for a, b in zip(starts, last, strict=True)] for e in (1, *ends)]
-        found = [int(np.flatnonzero((counts == np.array(w)).all(axis=1))[0]) for w in wanted]
-        return sorted(set(found))
-
-    @cached_property
     def _requirements(self) -> dict[int, Requirement]:
         return {}
 
@@ -245,6 +235,28 @@ class Coefficients:
         """The same for a container that is also used every day, never more than of one that is not; (pairs, P)."""
         return np.minimum(self._faded("daily"), self.faded_mwh)
 
+    @cached_property
+    def swing_frac(self) -> FloatArray:
+        """Share of its energy that a container in daily use swings at each reserve setting, shape (J,)."""
+        operating = self.problem.case.operating
+        return 1.0 - np.array([] if operating is None else operating.reserve_settings, dtype=float)
+
+    @cached_property
+    def duty_mwh(self) -> FloatArray:
+        """Energy of one container of a pair by setting: wear is linear in what is swung; (pairs, P, J)."""
+        loss = (self.faded_mwh - self.worn_mwh)[:, :, None]
+        return np.asarray(self.faded_mwh[:, :, None] - self.swing_frac * loss)
+
+    @cached_property
+    def hours_range(self) -> tuple[FloatArray, FloatArray]:
+        """Least and most MWh per MW of the containers of an offer that may stand in a period, shape (O, P) each."""
+        shape = (len(self.problem.offers), len(self.problem.periods))
+        least, most = np.full(shape, np.inf), np.zeros(shape)
+        per_mw = np.maximum(self.power_mw[self.pair_offer], 1e-12)[:, None]
+        np.minimum.at(least, self.pair_offer, np.where(self.alive, self.worn_mwh / per_mw, np.inf))
+        np.maximum.at(most, self.pair_offer, np.where(self.alive, self.faded_mwh / per_mw, 0.0))
+        return least, most
+
     def _faded(self, duty: str | None) -> FloatArray:
         problem = self.problem
         ends = np.array([p.end for p in problem.periods], dtype=float)
@@ -262,16 +274,39 @@ class Coefficients:
         hours = [self.requirement.steps_open_to(d.first_step) * dt - d.rest_h for d in self.delays]
         return np.asarray(np.maximum(0.0, np.array(hours, dtype=float)))
 
-    def delivered_mwh(self, period: int, count: int, worn: bool = False) -> FloatArray:
+    def delivered_mwh(self, period: int, count: int) -> FloatArray:
         """What one container of each pair delivers against one count vector, shape (pairs,)."""
-        energy = self.worn_mwh if worn else self.faded_mwh
         o = self.pair_offer
         reach = self.power_mw[o] * self.open_hours[o, count]
         return np.where(
             self.alive[:, period],
-            self.availability[o] * np.minimum(reach, energy[:, period]),
+            self.availability[o] * np.minimum(reach, self.faded_mwh[:, period]),
             0.0,
         )
+
+    def duty_delivered_mwh(self, period: int, reach_mwh: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How much less one container delivers for being worn by its setting, and how much less again while it runs.
+
+        Parameters
+        ----------
+        period
+            Of the outage.
+        reach_mwh
+            What the power of one container of each pair brings out, shape (pairs, ...).
+
+        Returns
+        -------
+        tuple
+            Shape (pairs, ..., J) each; both are 0 or negative.
+        """
+        shape = (len(self.pairs), *(1,) * (reach_mwh.ndim - 1))
+        up = (self.availability[self.pair_offer] * self.alive[:, period]).reshape(*shape, 1)
+        reach = reach_mwh[..., None]
+        fresh = np.minimum(reach, self.faded_mwh[:, period].reshape(*shape, 1))
+        energy = self.duty_mwh[:, period].reshape(*shape, -1)
+        worn = np.minimum(reach, energy)
+        left = np.minimum(reach, (1.0 - self.swing_frac) * energy)
+        return np.asarray(up * (worn - fresh)), np.asarray(up * (left - worn))
 
     @cached_property
     def fire_groups(self) -> IntArray:
@@ -316,13 +351,17 @@ class Coefficients:
 
     def bridged_mwh(self, period: int, delay_h: float) -> FloatArray:
         """What one container of each pair delivers before ``delay_h``, shape (pairs,)."""
-        starts = np.array([d.rest_h if d.first_step == 0 else np.inf for d in self.delays])[self.pair_offer]
-        reach = self.power_mw[self.pair_offer] * np.maximum(0.0, delay_h - starts)
+        reach = self.bridged_reach_mwh(delay_h)
         return np.where(
-            self.alive[:, period] & (starts < delay_h),
+            self.alive[:, period],
             self.availability[self.pair_offer] * np.minimum(reach, self.faded_mwh[:, period]),
             0.0,
         )
+
+    def bridged_reach_mwh(self, delay_h: float) -> FloatArray:
+        """What the power of one container of each pair brings out before ``delay_h``, shape (pairs,)."""
+        starts = np.array([d.rest_h if d.first_step == 0 else np.inf for d in self.delays])[self.pair_offer]
+        return np.asarray(self.power_mw[self.pair_offer] * np.maximum(0.0, delay_h - starts))
 
     def bridge_loss_mwh(self, o: int, delay_h: float) -> float:
         """What the largest fire group of an offer would have delivered before ``delay_h``."""

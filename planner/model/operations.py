@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pyomo.environ as pyo
 
 from planner.finance import counted_usd, discount, stream, with_tax
 from planner.model.coefficients import Coefficients
+from planner.model.duties import duty_parts, running_parts, standing_parts
 from planner.model.row import family, linear
 from planner.units import KW_PER_MW, USD_PER_MUSD
 
-_SCALE = 1e-3
 #: No year costs or earns more than this, in million USD: keeps the first relaxation bounded.
 _MOST_MUSD = 1e5
+_SCALE = 1e-3
 
 
 def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
@@ -22,44 +22,21 @@ def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
     operating = c.problem.case.operating
     if operating is None:
         return
-    offers, periods = c.problem.offers, c.problem.periods
-    m.held_parts = pyo.Set(initialize=[(o, p, s) for _, _, o, p, s in held_parts(c)], dimen=3)
-    m.held_mwh = pyo.Var(m.held_parts, domain=pyo.NonNegativeReals)
-    m.brought_parts = pyo.Set(
-        initialize=[(o, p, s, k) for _, _, o, p, s in held_parts(c) for k in range(len(c.edges))], dimen=4
-    )
-    m.brought_mwh = pyo.Var(m.brought_parts, domain=pyo.NonNegativeReals)
-    m.standing_parts = pyo.Set(initialize=[(offer, label) for _, _, offer, label in standing_parts(c)], dimen=2)
-    m.standing_mw = pyo.Var(m.standing_parts, domain=pyo.NonNegativeReals)
-    m.standing_mwh = pyo.Var(m.standing_parts, domain=pyo.NonNegativeReals)
-    m.daily_mwh = pyo.Var(m.standing_parts, domain=pyo.NonNegativeReals)
-    stored = [(offers[o].offer, periods[p].label) for o, p in c.pairs if offers[o].is_storage]
-    m.stored_deliveries = pyo.Set(initialize=stored, dimen=2)
-    m.cycled = pyo.Var(m.stored_deliveries, domain=pyo.NonNegativeReals)
+
+    m.duties = pyo.Set(initialize=[duty for _, _, duty in duty_parts(c)], dimen=3)
+    m.cycled = pyo.Var(m.duties, domain=pyo.NonNegativeReals)
+    m.running_parts = pyo.Set(initialize=[part for *_, part in running_parts(c)], dimen=5)
+    m.running = pyo.Var(m.running_parts, domain=pyo.NonNegativeReals)
+    standing = [part for *_, part in standing_parts(c)]
+    seasons, settings = range(len(operating.seasons)), range(len(operating.reserve_settings))
+    m.standing_mw = pyo.Var(standing, domain=pyo.NonNegativeReals)
+    m.held_mwh = pyo.Var([(*part, s) for part in standing for s in seasons], domain=pyo.NonNegativeReals)
+    run = [(*part, s, j) for part in standing for s in seasons for j in settings]
+    m.run_mw = pyo.Var(run, domain=pyo.NonNegativeReals)
+    m.run_mwh = pyo.Var(run, domain=pyo.NonNegativeReals)
     m.operating_musd = pyo.Var(m.periods, bounds=(-_MOST_MUSD, _MOST_MUSD))
     most = {name: r.mw_max for name, r in operating.renewables.items()}
     m.added_mw = pyo.Var(list(most), bounds=lambda _, name: (0, most[name]))
-
-
-def standing_parts(c: Coefficients) -> Iterator[tuple[int, int, str, str]]:
-    """(offer index, period index, offer, period) wherever storage may stand."""
-    offers, periods = c.problem.offers, c.problem.periods
-    for o in c.offers_used:
-        if not offers[o].is_storage:
-            continue
-        stands = c.alive[c.pair_offer == o].any(axis=0)
-        for p, period in enumerate(periods):
-            if stands[p]:
-                yield o, p, offers[o].offer, period.label
-
-
-def held_parts(c: Coefficients) -> Iterator[tuple[int, int, str, str, int]]:
-    """``standing_parts`` with each season of the reserve."""
-    operating = c.problem.case.operating
-    assert operating is not None
-    for part in standing_parts(c):
-        for s in range(len(operating.seasons)):
-            yield (*part, s)
 
 
 def cost_terms(m: pyo.ConcreteModel, c: Coefficients) -> Iterator[tuple[float, object]]:
@@ -78,99 +55,67 @@ def cost_terms(m: pyo.ConcreteModel, c: Coefficients) -> Iterator[tuple[float, o
 
 
 @family("")
+def cycled_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """Only containers that are there can be meant for daily use, each with one reserve setting for good.
+
+    sum_j cycled[o,p,j] <= containers[o,p]
+    """
+    operating = c.problem.case.operating
+    if operating is None:
+        return
+    settings = range(len(operating.reserve_settings))
+    offers, periods = c.problem.offers, c.problem.periods
+    stored = [(offers[o].offer, periods[p].label) for o, p in c.pairs if offers[o].is_storage]
+    m.cycled_within = pyo.Constraint(
+        stored,
+        rule=lambda m, o, p: linear([(1.0, m.containers[o, p]), *((-1.0, m.cycled[o, p, j]) for j in settings)]) >= 0,
+    )
+
+
+@family("")
+def running_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
+    """In every season containers in daily use run at their setting, or rest and keep all of their energy.
+
+    running[o,p',p,s,j] <= cycled[o,p',j]
+    """
+    if c.problem.case.operating is None:
+        return
+    m.running_within = pyo.Constraint(
+        m.running_parts,
+        rule=lambda m, o, d, p, s, j: linear([(1.0, m.cycled[o, d, j]), (-1.0, m.running[o, d, p, s, j])]) >= 0,
+    )
+
+
+@family("")
 def standing(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """What stands of an offer: its power, its energy worn as it is, and the energy of its containers in daily use.
+    """Sums over the deliveries of an offer: its power, what runs at each setting, what is left for outages.
 
     standing_mw[o,p] = sum_{p' alive in p} P[o] containers[o,p']
-    standing_mwh[o,p] = sum_{p' alive in p} E[o] soh[o,p'->p] (containers - cycled)[o,p'] + worn[o,p'->p] cycled[o,p']
-    daily_mwh[o,p] = sum_{p' alive in p} worn[o,p'->p] cycled[o,p']
+    run_mw[o,p,s,j] = sum_{p'} P[o] running[o,p',p,s,j];  run_mwh[o,p,s,j] = sum_{p'} E[o,p',p,j] running[o,p',p,s,j]
+    held_mwh[o,p,s] = sum_{p'} (E[o,p',p] containers[o,p'] + sum_j (E[o,p',p,j] - E[o,p',p]) cycled[o,p',j])
+        - sum_j (1 - reserve_j) run_mwh[o,p,s,j]
+
+    E[o,p',p] is the energy of a container that stands by, E[o,p',p,j] of one worn by its setting.
     """
-    if c.problem.case.operating is None:
+    operating = c.problem.case.operating
+    if operating is None:
         return
-    periods = c.problem.periods
     m.standing = pyo.Constraint(pyo.Any)
-    for o, p, offer, label in standing_parts(c):
-        power = [(-_SCALE, m.standing_mw[offer, label])]
-        energy = [(-_SCALE, m.standing_mwh[offer, label])]
-        daily = [(-_SCALE, m.daily_mwh[offer, label])]
-        for i in _standing(c, o, p):
-            delivery = (offer, periods[c.pairs[i][1]].label)
-            power.append((_SCALE * c.power_mw[o], m.containers[delivery]))
-            energy.append((_SCALE * c.faded_mwh[i, p], m.containers[delivery]))
-            energy.append((_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]), m.cycled[delivery]))
-            daily.append((_SCALE * c.worn_mwh[i, p], m.cycled[delivery]))
-        for name, terms in (("power", power), ("energy", energy), ("daily", daily)):
-            m.standing[offer, label, name] = linear(terms) == 0
-
-
-@family("")
-def held_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """No more is held back for outages than the fleet of an offer can hold, worn as it is.
-
-    held_mwh[o,p,s] <= standing_mwh[o,p]
-    """
-    if c.problem.case.operating is None:
-        return
-    m.held_within = pyo.Constraint(
-        m.held_parts,
-        rule=lambda m, o, p, s: linear([(_SCALE, m.standing_mwh[o, p]), (-_SCALE, m.held_mwh[o, p, s])]) >= 0,
-    )
-
-
-def _standing(c: Coefficients, o: int, p: int) -> list[int]:
-    """Pairs of an offer that stand in a period."""
-    return [int(i) for i in np.flatnonzero((c.pair_offer == o) & c.alive[:, p])]
-
-
-@family("")
-def brought_held(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """At the edges of the service profile an outage brings out no more than is held back.
-
-    brought_mwh[o,p,s,k] <= held_mwh[o,p,s]
-    """
-    if c.problem.case.operating is None:
-        return
-    m.brought_held = pyo.Constraint(
-        m.brought_parts,
-        rule=lambda m, o, p, s, k: linear([(_SCALE, m.held_mwh[o, p, s]), (-_SCALE, m.brought_mwh[o, p, s, k])]) >= 0,
-    )
-
-
-@family("")
-def brought_by_power(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """At the edges of the service profile an outage brings out no more than power and energy allow.
-
-    brought_mwh[o,p,s,k] <= sum_{p' alive in p} min(P[o] h, E[o] soh[o,p'->p]) (containers - cycled)[o,p'] + worn ones
-
-    Outage rows elsewhere take for each offer the smaller of the two, whichever a solution makes it.
-    """
-    if c.problem.case.operating is None:
-        return
-    periods = c.problem.periods
-    m.brought_by_power = pyo.Constraint(pyo.Any)
-    by_count = {
-        (p, k): (c.delivered_mwh(p, k), c.delivered_mwh(p, k, worn=True)) for p in range(len(periods)) for k in c.edges
-    }
-    for o, p, offer, label, s in held_parts(c):
-        up = c.availability[o]
-        for e, k in enumerate(c.edges):
-            fresh, worn = by_count[p, k]
-            terms = [(-_SCALE, m.brought_mwh[offer, label, s, e])]
-            for i in _standing(c, o, p):
-                delivery = (offer, periods[c.pairs[i][1]].label)
-                terms.append((_SCALE * fresh[i] / up, m.containers[delivery]))
-                terms.append((_SCALE * (worn[i] - fresh[i]) / up, m.cycled[delivery]))
-            m.brought_by_power[offer, label, s, e] = linear(terms) >= 0
-
-
-@family("")
-def cycled_within(m: pyo.ConcreteModel, c: Coefficients) -> None:
-    """Only containers that are there can be used every day.
-
-    cycled[o,p] <= containers[o,p]
-    """
-    if c.problem.case.operating is None:
-        return
-    m.cycled_within = pyo.Constraint(
-        m.stored_deliveries, rule=lambda m, o, p: linear([(1.0, m.containers[o, p]), (-1.0, m.cycled[o, p])]) >= 0
-    )
+    periods, settings = c.problem.periods, range(len(operating.reserve_settings))
+    for o, p, mine, (offer, label) in standing_parts(c):
+        at = [(i, periods[c.pairs[i][1]].label) for i in mine]
+        power = [(_SCALE * c.power_mw[o], m.containers[offer, d]) for _, d in at]
+        m.standing[offer, label, "power"] = linear([*power, (-_SCALE, m.standing_mw[offer, label])]) == 0
+        energy = [(_SCALE * c.faded_mwh[i, p], m.containers[offer, d]) for i, d in at]
+        for j in settings:
+            energy += [(_SCALE * (c.duty_mwh[i, p, j] - c.faded_mwh[i, p]), m.cycled[offer, d, j]) for i, d in at]
+        for s in range(len(operating.seasons)):
+            held = [*energy, (-_SCALE, m.held_mwh[offer, label, s])]
+            for j, swing in enumerate(c.swing_frac):
+                runs = [(i, m.running[offer, d, label, s, j]) for i, d in at]
+                mw = [*((_SCALE * c.power_mw[o], v) for _, v in runs), (-_SCALE, m.run_mw[offer, label, s, j])]
+                mwh = [*((_SCALE * c.duty_mwh[i, p, j], v) for i, v in runs), (-_SCALE, m.run_mwh[offer, label, s, j])]
+                m.standing[offer, label, s, j, "power"] = linear(mw) == 0
+                m.standing[offer, label, s, j, "energy"] = linear(mwh) == 0
+                held.append((-_SCALE * swing, m.run_mwh[offer, label, s, j]))
+            m.standing[offer, label, s, "held"] = linear(held) == 0

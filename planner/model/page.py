@@ -87,9 +87,8 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `sourced_mwh[g,p,q,layer,part,n,r]` | at least 0 | MWh whose layer comes from a node in place of Chinese goods |
 | `group_level[j]` | 0 or 1 | a fire group of this level or a higher one is in use; levels rank offers by loss |
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
-| `held_mwh[o,p,s]` | at least 0 | with `operations`: energy of an offer that is held back for outages in a season |
-| `brought_mwh[o,p,s,k]` | at least 0 | what an outage brings out of it at an edge of the service profile |
-| `cycled[o,p]` | at least 0 | containers of a delivery that age by daily use |
+| `cycled[o,p,j]` | at least 0 | with `operations`: containers of a delivery meant for daily use at a reserve setting |
+| `running[o,p',p,s,j]` | at least 0 | how many of them run so in a period and season; the others rest and stay full |
 | `operating_musd[p]` | million USD a year | cost of an operating year, bounded by cuts ([more](operations.md)) |
 | `added_mw[r]` | 0 to its most | PV or wind that is added |
 """

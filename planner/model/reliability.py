@@ -10,6 +10,7 @@ import pyomo.environ as pyo
 
 from planner.model.coefficients import Coefficients
 from planner.model.contingencies import Contingency
+from planner.model.duties import duty_parts, standing_parts
 from planner.model.row import family, linear
 from planner.problem import FloatArray
 from planner.units import SECONDS_PER_HOUR
@@ -19,8 +20,7 @@ from planner.units import SECONDS_PER_HOUR
 class RowKey:
     """A reliability row: contingency index, period index, count vector (or bridge delay) index.
 
-    With operations also the season in which the outage starts, and the offers whose held-back energy is less than
-    their power would bring out, in order.
+    With operations also the season in which the outage starts.
     """
 
     contingency: int
@@ -28,7 +28,23 @@ class RowKey:
     count: int
     bridge: bool = False
     season: int = 0
-    held: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class DutyTerms:
+    """What daily use does to an outage row of a period and season.
+
+    Most offers need sums over their deliveries only: power, energy left for outages, and what runs, shape (O,) and
+    (O, J). Where some containers of an offer are limited by power and others by energy, each delivery has its own
+    coefficients, shape (pairs, J).
+    """
+
+    standing_mw: FloatArray
+    held_mwh: FloatArray
+    run_mw: FloatArray
+    run_mwh: FloatArray
+    cycled: FloatArray
+    running: FloatArray
 
 
 @dataclass(frozen=True)
@@ -36,9 +52,8 @@ class NumericRow:
     """A row per unit of its requirement.
 
     ``pair @ containers - served * served_mw - used * used[offer] - level @ lost_level
-    + idle * (1 - energised) + cycled @ cycled containers + held @ held_mwh of the season >= 0``; ``lost_level`` is
-    ``group_level`` where load is always on; ``cycled`` and ``held`` (per offer) are None without operations. At an
-    ``edge`` of the service profile ``held`` goes with ``brought_mwh`` instead.
+    + idle * (1 - energised) >= 0``; ``lost_level`` is ``group_level`` where load is always on. With operations
+    ``duty`` says what is added for containers in daily use.
     """
 
     pair: FloatArray
@@ -47,9 +62,7 @@ class NumericRow:
     offer: int | None
     level: FloatArray | None
     idle: float
-    cycled: FloatArray | None = None
-    held: FloatArray | None = None
-    edge: int | None = None
+    duty: DutyTerms | None = None
 
 
 def may_idle(c: Coefficients) -> frozenset[int]:
@@ -140,9 +153,11 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
     share = contingency.surviving_frac
     if key.bridge:
         delivered = c.bridged_mwh(key.period, c.bridge_delays_h[key.count])
+        reach = c.bridged_reach_mwh(c.bridge_delays_h[key.count])
         need = c.requirement.peak_mw[key.period] * c.bridge_delays_h[key.count]
     else:
         delivered = c.delivered_mwh(key.period, key.count)
+        reach = c.power_mw[c.pair_offer] * c.open_hours[c.pair_offer, key.count]
         need = float(c.requirement_in(key.season).mwh[key.period, key.count])
     scale = 1.0 / (share * need)
     used, level, idle = 0.0, None, 0.0
@@ -154,19 +169,10 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         )
     if contingency.by_level:
         level = scale * c.level_loss_mwh[key.count]
-    cycled, held, edge = None, None, None
-    pair = scale * delivered * survivors(c, contingency)
+    kept = survivors(c, contingency)
+    pair, duty = scale * delivered * kept, None
     if c.problem.case.operating is not None:
-        edge = None if key.bridge or key.count not in c.edges else c.edges.index(key.count)
-        stored = (o for o in c.offers_used if c.problem.offers[o].is_storage)
-        limited = frozenset(key.held if edge is None else stored)
-        by_power = ~np.isin(c.pair_offer, list(limited))
-        worn = delivered if key.bridge else c.delivered_mwh(key.period, key.count, worn=True)
-        cycled = scale * (worn - delivered) * survivors(c, contingency) * by_power
-        held = np.zeros(len(c.problem.offers))
-        for o in limited - contingency.offers:
-            held[o] = scale * c.availability[o]
-        pair = pair * by_power
+        pair, duty = _with_duty(c, key, pair, reach, scale * kept)
     return NumericRow(
         pair,
         1.0 / period.target_mw,
@@ -174,26 +180,56 @@ def numeric_row(c: Coefficients, key: RowKey) -> NumericRow:
         contingency.fire_offer,
         level,
         scale * idle if key.period in may_idle(c) else 0.0,
-        cycled,
-        held,
-        edge,
+        duty,
     )
+
+
+#: Hours by which containers may differ and still count as limited by the same.
+_SAME_HOURS = 1e-9
+
+
+def _with_duty(
+    c: Coefficients, key: RowKey, pair: FloatArray, reach: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, DutyTerms]:
+    """Coefficients of containers and of daily use; ``reach`` and ``scale`` have shape (pairs,)."""
+    offers, settings = len(c.problem.offers), len(c.swing_frac)
+    standing, held = np.zeros(offers), np.zeros(offers)
+    run_mw, run_mwh = np.zeros((offers, settings)), np.zeros((offers, settings))
+    summed = np.zeros(offers, dtype=bool)
+    stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
+    least, most = (hours[:, key.period] for hours in c.hours_range)
+    for o in sorted({int(o) for o in c.pair_offer[stored & c.alive[:, key.period]]}):
+        mine = np.flatnonzero(c.pair_offer == o)[0]
+        hours, weight = float(reach[mine] / c.power_mw[o]), float(scale[mine] * c.availability[o])
+        if hours >= most[o] - _SAME_HOURS:
+            held[o], summed[o] = weight, True
+        elif hours <= least[o] + _SAME_HOURS:
+            kept = 1.0 - c.swing_frac
+            short = hours >= kept * most[o] - _SAME_HOURS
+            if np.all(short | (hours <= kept * least[o] + _SAME_HOURS)):
+                standing[o], summed[o] = weight * hours, True
+                run_mw[o], run_mwh[o] = -weight * hours * short, weight * kept * short
+    alone = (stored & ~summed[c.pair_offer]).astype(float)
+    cycled, running = ((scale * alone)[:, None] * less for less in c.duty_delivered_mwh(key.period, reach))
+    return pair * ~(stored & summed[c.pair_offer]), DutyTerms(standing, held, run_mw, run_mwh, cycled, running)
 
 
 def all_rows(c: Coefficients) -> list[RowKey]:
     """Every outage and bridge row of the problem."""
     periods, counts = c.requirement.mwh.shape
-    if c.problem.case.operating is not None:
-        raise NotImplementedError("with operations outage rows are as many as choices of offers: use planner.plan")
+    operating = c.problem.case.operating
+    seasons = range(1 if operating is None else len(operating.seasons))
     rows = [
-        RowKey(q, p, k)
+        RowKey(q, p, k, season=s)
+        for s in seasons
         for q in range(len(c.contingencies))
         for p in range(periods)
         for k in range(counts)
-        if c.requirement.mwh[p, k] > 0 and c.holds[q, p]
+        if c.requirement_in(s).mwh[p, k] > 0 and c.holds[q, p]
     ]
     bridges = [
-        RowKey(q, p, d, bridge=True)
+        RowKey(q, p, d, bridge=True, season=s)
+        for s in seasons
         for q, contingency in enumerate(c.contingencies)
         if not contingency.by_level
         for p in range(periods)
@@ -247,22 +283,26 @@ def outage(m: pyo.ConcreteModel, c: Coefficients) -> None:
 
 
 def _operating_terms(m: pyo.ConcreteModel, c: Coefficients, key: RowKey, row: NumericRow) -> list[tuple[float, object]]:
-    """Terms of worn containers and of held-back energy."""
-    if row.cycled is None or row.held is None:
+    """Terms of containers in daily use."""
+    duty = row.duty
+    if duty is None:
         return []
-    offers, periods = c.problem.offers, c.problem.periods
-    label = periods[key.period].label
-    worn = [
-        (float(a), m.cycled[offers[o].offer, periods[p].label])
-        for a, (o, p) in zip(row.cycled, c.pairs, strict=True)
-        if offers[o].is_storage and a != 0.0
-    ]
-    for o in np.flatnonzero(row.held):
-        part = (offers[o].offer, label, key.season)
-        if part in m.held_parts:
-            limit = m.held_mwh[part] if row.edge is None else m.brought_mwh[(*part, row.edge)]
-            worn.append((float(row.held[o]), limit))
-    return worn
+    label, s = c.problem.periods[key.period].label, key.season
+    settings = range(len(c.swing_frac))
+    terms: list[tuple[float, object]] = []
+    for o, p, _, part in standing_parts(c):
+        if p == key.period:
+            terms += [
+                (float(duty.standing_mw[o]), m.standing_mw[part]),
+                (float(duty.held_mwh[o]), m.held_mwh[*part, s]),
+            ]
+            terms += [(float(duty.run_mw[o, j]), m.run_mw[*part, s, j]) for j in settings]
+            terms += [(float(duty.run_mwh[o, j]), m.run_mwh[*part, s, j]) for j in settings]
+    for i, j, (offer, delivery, _) in duty_parts(c):
+        if c.alive[i, key.period]:
+            terms.append((float(duty.cycled[i, j]), m.cycled[offer, delivery, j]))
+            terms.append((float(duty.running[i, j]), m.running[offer, delivery, label, s, j]))
+    return terms
 
 
 def row_name(c: Coefficients, key: RowKey) -> tuple[str, ...]:
@@ -275,7 +315,7 @@ def row_name(c: Coefficients, key: RowKey) -> tuple[str, ...]:
     name = (c.contingencies[key.contingency].name, c.problem.periods[key.period].label, steps)
     if c.problem.case.operating is None:
         return name
-    return (*name, f"season {key.season}", "+".join(c.problem.offers[o].offer for o in key.held))
+    return (*name, f"season {key.season}")
 
 
 @family("storage_mandate")
@@ -298,11 +338,7 @@ def storage_mandate(m: pyo.ConcreteModel, c: Coefficients) -> None:
         ]
         if c.problem.case.operating is not None:
             terms += [
-                (
-                    _ROW_SCALE * (c.worn_mwh[i, p] - c.faded_mwh[i, p]) / reserve,
-                    m.cycled[offers[o].offer, periods[q].label],
-                )
-                for i, (o, q) in enumerate(c.pairs)
-                if offers[o].is_storage
+                (_ROW_SCALE * (c.duty_mwh[i, p, j] - c.faded_mwh[i, p]) / reserve, m.cycled[duty])
+                for i, j, duty in duty_parts(c)
             ]
         m.storage_mandate[period.label] = linear([*terms, (-_ROW_SCALE * hours, m.served_mw[period.label])]) >= 0

@@ -81,10 +81,12 @@ class Fleet:
 
     Attributes
     ----------
-    containers, cycled
-        Containers of each pair, and how many of them age by daily use, shape (pairs,).
-    held_mwh
-        Energy held back by offer, period and season, shape (O, P, S).
+    containers
+        Of each pair, shape (pairs,).
+    cycled
+        How many of them are meant for daily use at each reserve setting, shape (pairs, J).
+    running
+        How many of those run in each period and season; the others rest and stay full, shape (pairs, P, S, J).
     served_mw
         Shape (P,).
     renewable_mw
@@ -93,22 +95,22 @@ class Fleet:
 
     containers: FloatArray
     cycled: FloatArray
-    held_mwh: FloatArray
+    running: FloatArray
     served_mw: FloatArray
     renewable_mw: FloatArray
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Power, energy, yearly budget and floor of the stores, and power of the generators, that work on average.
+    """What works on average of each offer: MW and MWh that run at each setting, and that rest.
 
-    Shape (O, P), the floor (O, P, S).
+    Shape (O, P, S, J) of what runs, (O, P, S) of what rests, (O, P) of generators.
     """
 
-    power_mw: FloatArray
-    energy_mwh: FloatArray
-    budget_mwh: FloatArray
-    floor_mwh: FloatArray
+    run_mw: FloatArray
+    run_mwh: FloatArray
+    rest_mw: FloatArray
+    rest_mwh: FloatArray
     generator_mw: FloatArray
 
 
@@ -195,20 +197,6 @@ class Campus:
         return [o for o in self.c.offers_used if self.c.problem.offers[o].is_storage]
 
     @cached_property
-    def alike(self) -> FloatArray:
-        """Which offers are of which kind of store, 1 or 0, shape (kinds, O)."""
-        offers = self.c.problem.offers
-        kinds = {
-            o: kind_of(offers[o].round_trip_eff_frac, offers[o].energy_usable_ac_mwh / offers[o].power_mw)
-            for o in self.stores
-        }
-        names = sorted(set(kinds.values()))
-        table = np.zeros((len(names), len(offers)))
-        for o, kind in kinds.items():
-            table[names.index(kind), o] = 1.0
-        return table
-
-    @cached_property
     def generators(self) -> list[int]:
         """Offer indices that may run outside outages."""
         offers = self.c.problem.offers
@@ -239,42 +227,68 @@ class Campus:
     def totals(self, fleet: Fleet) -> Totals:
         """Sums over the containers that work on average."""
         c = self.c
-        offers = c.problem.offers
-        shape = (len(offers), len(c.problem.periods))
-        stored = np.array([o.is_storage for o in offers])
-        runs = np.zeros(shape[0], dtype=bool)
+        offers, o = c.problem.offers, c.pair_offer
+        runs = np.zeros(len(offers), dtype=bool)
         runs[self.generators] = True
-        n, y = fleet.containers[:, None], fleet.cycled[:, None]
-        count, energy, budget = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        np.add.at(count, c.pair_offer, n * c.alive)
-        np.add.at(energy, c.pair_offer, (n - y) * c.faded_mwh + y * c.worn_mwh)
-        np.add.at(budget, c.pair_offer, y * c.worn_mwh * self.operations.cycles_per_yr)
-        up = self.up_frac[:, None]
-        power = up * c.power_mw[:, None] * count
+        stored = np.array([offer.is_storage for offer in offers])
+        seasons = fleet.running.shape[2]
+        power, up = (self.up_frac * c.power_mw)[o], self.up_frac[o]
+
+        def summed(values: FloatArray) -> FloatArray:
+            total = np.zeros((len(offers), *values.shape[1:]))
+            np.add.at(total, o, values)
+            return total
+
+        standing = fleet.containers[:, None] * c.alive
+        energy = fleet.containers[:, None] * c.faded_mwh
+        energy += np.einsum("ij,ipj->ip", fleet.cycled, c.duty_mwh - c.faded_mwh[:, :, None])
+        run_mw = summed(power[:, None, None, None] * fleet.running)
+        run_mwh = summed(up[:, None, None, None] * fleet.running * c.duty_mwh[:, :, None, :])
+        mw, mwh = summed(power[:, None] * standing), summed(up[:, None] * energy)
+        only = stored[:, None, None]
         return Totals(
-            power * stored[:, None], up * energy * stored[:, None], up * budget * stored[:, None],
-            up[:, :, None] * fleet.held_mwh, power * runs[:, None],
+            run_mw, run_mwh,
+            only * (np.repeat(mw[:, :, None], seasons, axis=2) - run_mw.sum(axis=3)),
+            only * (np.repeat(mwh[:, :, None], seasons, axis=2) - run_mwh.sum(axis=3)),
+            mw * runs[:, None],
         )  # fmt: skip
 
-    def store(self, o: int, p: int, totals: Totals) -> Store:
-        """All containers of an offer that stand in a period, as one store."""
+    @cached_property
+    def season_frac(self) -> FloatArray:
+        """Share of the year of each season, shape (S,)."""
+        return np.bincount(self.clock.season, minlength=self.clock.seasons) / self.clock.steps
+
+    def kind(self, o: int) -> tuple[int, int]:
+        """Kind of store of an offer."""
         offer = self.c.problem.offers[o]
-        return Store(
-            offer.offer, float(totals.power_mw[o, p]), float(totals.energy_mwh[o, p]), totals.floor_mwh[o, p],
-            float(totals.budget_mwh[o, p]), offer.round_trip_eff_frac, self.keep_frac(o),
-        )  # fmt: skip
+        return kind_of(offer.round_trip_eff_frac, offer.energy_usable_ac_mwh / offer.power_mw)
 
-    def running_stores(self, p: int, fleet: Fleet) -> list[tuple[int, Store]]:
-        """Stores with power and swing worth operating."""
+    def running_stores(self, p: int, fleet: Fleet) -> dict[tuple[int, int, int], Store]:
+        """Stores worth operating, by kind and setting: those alike are one, as they run alike."""
         least = _NEGLIGIBLE * max(1.0, float(fleet.served_mw[p]))
-        found = []
         totals = self.totals(fleet)
+        found: dict[tuple[int, int, int], list[int]] = {}
         for o in self.stores:
-            store = self.store(o, p, totals)
-            swing = store.energy_mwh - float(store.floor_mwh.max())
-            if store.power_mw > least and swing > least and store.throughput_mwh > least:
-                found.append((o, store))
-        return found
+            for j in range(len(self.c.swing_frac)):
+                if totals.run_mwh[o, p, :, j].max() * self.c.swing_frac[j] > least:
+                    found.setdefault((*self.kind(o), j), []).append(o)
+        made = {}
+        for key in sorted(found):
+            at, swing = found[key], self.c.swing_frac[key[-1]]
+            mw, mwh = totals.run_mw[at, p, :, key[-1]], totals.run_mwh[at, p, :, key[-1]]
+            weight = mwh.sum(axis=1) / mwh.sum()
+            efficiency = float(weight @ [self.c.problem.offers[o].round_trip_eff_frac for o in at])
+            keep = float(weight @ [self.keep_frac(o) for o in at])
+            made[key] = self.store("alike", mw.sum(axis=0), mwh.sum(axis=0), swing, round(efficiency, 3), keep)
+        return made
+
+    def store(
+        self, name: str, power_mw: FloatArray, energy_mwh: FloatArray, swing_frac: float, efficiency: float, keep: float
+    ) -> Store:
+        """A store of containers that run: megawatts and megawatt hours of each season, shape (S,)."""
+        most = float(energy_mwh.max())
+        budget = self.operations.cycles_per_yr * swing_frac * float(self.season_frac @ energy_mwh)
+        return Store(name, power_mw, most, most - swing_frac * energy_mwh, budget, efficiency, keep)
 
     def running_generators(self, p: int, fleet: Fleet) -> list[tuple[int, Generator]]:
         """Generators that stand in a period."""

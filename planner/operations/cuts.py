@@ -12,22 +12,24 @@ and every front point of cases that share the hourly data, and no accuracy of a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.operations.campus import Campus, Fleet, kind_of
 from planner.operations.together import together
-from planner.operations.worth import WAYS, Worth, worths
+from planner.operations.worth import Worth, best_worth, chain, resting_worth, worth
 from planner.operations.year import Clock, Dispatch, FloatArray, Site, Store, operate
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
-#: What a store can earn depends on: MWh per MW, round trip, what a step leaves of a stored MWh, cycles a year.
-Make = tuple[float, float, float, float]
-#: Stores whose shares of energy held back, or of the wear of daily use, differ by less than this are nearly one.
-ALIKE_SHARE = 0.2
+#: What a store can earn depends on: MWh that swing per MW, round trip, what a step leaves of a stored MWh, cycles a
+#: year, and the kind and setting by which a year knows how such stores were used.
+Make = tuple[float, float, float, float, tuple[int, int, int]]
+#: State of health at which stores are valued that a year did not run.
+_AGED = 0.92
+#: Setting of containers that rest.
+_RESTS = -1
 _POOLS: dict[bytes, Pool] = {}
 _MOST_POOLS = 16
 #: What a missing MWh counts in cuts that say that no schedule exists: keeps their rows well scaled.
@@ -45,16 +47,16 @@ class Values:
     price_counts
         False where only missing energy is counted: the bound then says that no schedule exists.
     uses
-        By kind of store that was operated: shares of its energy that it could swing, and the value of wear for each.
+        By kind and setting of the stores that were operated: MWh that swing per MW, and the value of wear.
     """
 
     node: FloatArray
     peak: FloatArray
     price_counts: bool
-    uses: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
+    uses: dict[tuple[int, int, int], tuple[float, float]] = field(default_factory=dict)
 
 
-def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool) -> Values:
+def values_of(clock: Clock, d: Dispatch, stores: Mapping[tuple[int, int, int], Store], price_counts: bool) -> Values:
     """Energy values of a dispatch, moved inside what any of them must keep."""
     most = clock.unserved_usd_per_mwh if price_counts else 1.0
     node = np.clip(d.node_usd_per_mwh, -most, most) * (1.0 if price_counts else SHORTFALL_USD_PER_MWH)
@@ -62,11 +64,10 @@ def values_of(clock: Clock, d: Dispatch, stores: list[Store], price_counts: bool
     charged = np.bincount(clock.month, peak) * clock.dt_h
     allowed = clock.demand_usd_per_mw_month if price_counts else 0.0
     scale = np.where(charged > allowed, allowed / np.maximum(charged, 1e-300), 1.0)
-    share = np.bincount(clock.floor_season, minlength=clock.seasons) / clock.steps
-    uses: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    for s, wear in zip(stores, d.wear_usd_per_mwh, strict=True):
-        swing = max(0.01, 1.0 - float(s.floor_mwh @ share) / s.energy_mwh)
-        uses.setdefault(kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw), []).append((swing, float(wear)))
+    uses = {
+        key: (float((s.energy_mwh - s.floor_mwh).max()) / float(s.power_mw.max()), float(wear))
+        for (key, s), wear in zip(stores.items(), d.wear_usd_per_mwh, strict=True)
+    }
     return Values(node, peak * scale[clock.month], price_counts, uses)
 
 
@@ -76,7 +77,7 @@ class Pool:
 
     clock: Clock
     values: list[Values] = field(default_factory=list)
-    _worths: dict[tuple[int, Make], tuple[Worth, ...]] = field(default_factory=dict)
+    _worths: dict[tuple[int, Make], Worth] = field(default_factory=dict)
 
     def add(self, values: Values) -> int:
         """Keep a year; its number."""
@@ -87,22 +88,28 @@ class Pool:
         """Value stores of these makes against the energy values of these years."""
         wanted = [key for key in dict.fromkeys((k, m) for m in makes for k in years) if key not in self._worths]
 
-        def valued(key: tuple[int, Make]) -> tuple[Worth, ...]:
-            k, (hours, efficiency, keep, cycles) = key
-            uses = self.values[k].uses.get(kind_of(efficiency, hours), [])
-            return worths(self.clock, self.values[k].node, hours, efficiency, keep, cycles, uses)
+        def valued(key: tuple[int, Make]) -> Worth:
+            k, (hours, efficiency, keep, cycles, kind) = key
+            clock, node = self.clock, self.values[k].node
+            if kind[-1] == _RESTS:
+                return resting_worth(clock, node, hours, efficiency, keep)
+            if kind not in self.values[k].uses:
+                return best_worth(clock, node, hours, efficiency, keep, cycles)
+            hours, wear = self.values[k].uses[kind]
+            return worth(clock, node, chain(clock, node, wear, hours, efficiency, keep), wear, efficiency, keep)
 
         self._worths.update(zip(wanted, together(valued, wanted), strict=True))
 
-    def worths(self, k: int, make: Make) -> tuple[Worth, ...]:
-        """Values of a store of one make against the energy values of year ``k``, once ``value`` was called for both."""
+    def worth(self, k: int, make: Make) -> Worth:
+        """Value of a store of one make against the energy values of year ``k``, once ``value`` was called for both."""
         return self._worths[k, make]
 
 
 def pool_of(clock: Clock) -> Pool:
     """The pool of this process for a clock: neighbouring cases share it."""
     digest = hashlib.sha256()
-    for value in vars(clock).values():
+    for name in (f.name for f in fields(clock)):
+        value = getattr(clock, name)
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
         digest.update(b";")
     key = digest.digest()
@@ -118,26 +125,28 @@ class Cut:
     """One learned year for one campus, in million USD a year per unit.
 
     The year costs at least ``served * served_mw - gate @ (firm, flexible, export) - renewable @ MW
-    - power @ MW of stores - energy @ MWh + held @ MWh held - wear @ budget - generator @ MW of generators``, for each
-    offer with any of its V ways of use: power, energy and wear have shape (O, V), held (O, V, S).
+    - run_mw @ MW that run - run_mwh @ MWh that run - rest_mw @ MW at rest - rest_mwh @ MWh at rest
+    - generator @ MW of generators``: of what runs with shape (O, S, J), at rest (O, S).
     """
 
     served: float
     gate: FloatArray
     renewable: FloatArray
-    power: FloatArray
-    energy: FloatArray
-    held: FloatArray
-    wear: FloatArray
+    run_mw: FloatArray
+    run_mwh: FloatArray
+    rest_mw: FloatArray
+    rest_mwh: FloatArray
     generator: FloatArray
     price_counts: bool
 
 
-def make_of(campus: Campus, o: int) -> Make:
-    """Make of an offer that stores energy."""
+def make_of(campus: Campus, o: int, j: int) -> Make:
+    """Make of an offer's containers that run at a setting, or that rest."""
     offer = campus.c.problem.offers[o]
-    hours = round(offer.energy_usable_ac_mwh / offer.power_mw, 2)
-    return hours, offer.round_trip_eff_frac, campus.keep_frac(o), campus.operations.cycles_per_yr
+    share = 1.0 if j == _RESTS else float(campus.c.swing_frac[j])
+    hours = round(share * _AGED * offer.energy_usable_ac_mwh / offer.power_mw, 2)
+    cycles = campus.operations.cycles_per_yr
+    return hours, offer.round_trip_eff_frac, campus.keep_frac(o), cycles, (*campus.kind(o), j)
 
 
 def cut_of(campus: Campus, pool: Pool, k: int) -> Cut:
@@ -150,12 +159,17 @@ def cut_of(campus: Campus, pool: Pool, k: int) -> Cut:
     bought = np.maximum(0.0, node - on * clock.import_usd_per_mwh - values.peak)
     sold = np.maximum(0.0, on * clock.export_usd_per_mwh - node)
     offers = campus.c.problem.offers
-    zero = np.zeros((len(offers), WAYS))
-    power, energy, wear, generator = zero.copy(), zero.copy(), zero.copy(), np.zeros(len(offers))
-    held = np.zeros((len(offers), WAYS, clock.seasons))
+    swing, share = campus.c.swing_frac, campus.season_frac
+    generator = np.zeros(len(offers))
+    rest_mw, rest_mwh = (np.zeros((len(offers), clock.seasons)) for _ in range(2))
+    run_mw, run_mwh = (np.zeros((len(offers), clock.seasons, len(swing))) for _ in range(2))
     for o in campus.stores:
-        for v, w in enumerate(pool.worths(k, make_of(campus, o))):
-            power[o, v], energy[o, v], wear[o, v], held[o, v] = w.power, w.energy, w.wear, w.held
+        rest = pool.worth(k, make_of(campus, o, _RESTS))
+        rest_mw[o], rest_mwh[o] = rest.power, rest.energy
+        for j in range(len(swing)):
+            w = pool.worth(k, make_of(campus, o, j))
+            run_mw[o, :, j] = w.power
+            run_mwh[o, :, j] = w.energy + swing[j] * (w.swing + campus.operations.cycles_per_yr * share * w.wear)
     for o in campus.generators:
         gain = np.maximum(0.0, node - on * campus.running_usd_per_mwh(o))
         steps = offers[o].permitted_h * clock.years / clock.dt_h
@@ -164,7 +178,8 @@ def cut_of(campus: Campus, pool: Pool, k: int) -> Cut:
         served=float((node * load - shed).sum()) * per_year - on * campus.baseline_usd_per_mw / USD_PER_MUSD,
         gate=np.array([bought.sum(), (bought * clock.open_frac).sum(), sold.sum()]) * per_year,
         renewable=np.maximum(node, 0.0) @ clock.renewable_cf.T * per_year,
-        power=power / USD_PER_MUSD, energy=energy / USD_PER_MUSD, held=held / USD_PER_MUSD, wear=wear / USD_PER_MUSD,
+        run_mw=run_mw / USD_PER_MUSD, run_mwh=run_mwh / USD_PER_MUSD,
+        rest_mw=rest_mw / USD_PER_MUSD, rest_mwh=rest_mwh / USD_PER_MUSD,
         generator=generator / USD_PER_MUSD, price_counts=values.price_counts,
     )  # fmt: skip
 
@@ -175,28 +190,6 @@ def _largest(gain: FloatArray, steps: float) -> float:
     whole = int(min(steps, len(ordered)))
     rest = (steps - whole) * ordered[whole] if whole < len(ordered) else 0.0
     return float(ordered[:whole].sum() + rest)
-
-
-def merged(stores: list[Store], cycles_per_yr: float, alike_share: float) -> list[Store]:
-    """Stores alike in efficiency, duration, reserve and wear as one: quick, and as good to learn energy values from.
-
-    Stores that differ in reserve or wear would lend each other what they cannot use themselves.
-    """
-    groups: dict[tuple[int, ...], list[Store]] = {}
-    for s in stores:
-        held, worn = float(s.floor_mwh.max()) / s.energy_mwh, s.throughput_mwh / s.energy_mwh / cycles_per_yr
-        kind = kind_of(s.efficiency_frac, s.energy_mwh / s.power_mw)
-        groups.setdefault((*kind, round(held / alike_share), round(worn / alike_share)), []).append(s)
-    made = []
-    for at in sorted(groups):
-        some = groups[at]
-        power, energy = sum(s.power_mw for s in some), sum(s.energy_mwh for s in some)
-        floor = np.sum([s.floor_mwh for s in some], axis=0)
-        through = sum(s.throughput_mwh for s in some)
-        efficiency = sum(s.efficiency_frac * s.energy_mwh for s in some) / energy
-        keep = sum(s.keep_frac * s.energy_mwh for s in some) / energy
-        made.append(Store("alike", power, energy, floor, through, round(efficiency, 3), round(keep, 6)))
-    return made
 
 
 class Learner:
@@ -232,15 +225,15 @@ class Learner:
             site = Site(target, *campus.gate(p), campus.given_mw(p))
             for share in _SMALL_PRIMERS if narrow else _PRIMERS:
                 power = share * target
-                floor = np.full(clock.seasons, 0.0)
                 through = campus.operations.cycles_per_yr * 4.0 * power
-                store = Store("primer", power, 4.0 * power, floor, through, 0.86, 1.0)
+                each = np.full(clock.seasons, power)
+                store = Store("primer", each, 4.0 * power, 0.0 * each, through, 0.86, 1.0)
                 wanted += [(site, store, shortfall) for shortfall in ((False, True) if narrow else (False,))]
 
         def operated(what: tuple[Site, Store, bool]) -> Values:
             site, store, shortfall = what
             d = operate(clock, site, [store], [], tolerance=tolerance, shortfall=shortfall)
-            return values_of(clock, d, [store], not shortfall)
+            return values_of(clock, d, {(*kind_of(0.86, 4.0), 0): store}, not shortfall)
 
         for values in together(operated, wanted):
             self.pool.add(values)
@@ -250,71 +243,58 @@ class Learner:
         """Every cut known so far."""
         new = range(len(self._cuts), len(self.pool.values))
         if new:
-            self.pool.value(new, [make_of(self.campus, o) for o in self.campus.stores])
+            ways = (_RESTS, *range(len(self.campus.c.swing_frac)))
+            self.pool.value(new, [make_of(self.campus, o, j) for o in self.campus.stores for j in ways])
         for k in new:
             self._cuts.append(cut_of(self.campus, self.pool, k))
         return self._cuts
 
-    def bounds_musd(self, fleet: Fleet, by_kind: bool = False) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Least yearly cost that each cut proves for each period, and the way of use of each offer that says most.
-
-        Shapes (cuts, P) and (cuts, O, P). ``by_kind`` lets stores alike share one way of use: that says less, in far
-        fewer combinations.
-        """
+    def bounds_musd(self, fleet: Fleet) -> FloatArray:
+        """Least yearly cost that each cut proves for each period, shape (cuts, P)."""
         campus = self.campus
         total = campus.totals(fleet)
         periods = range(len(fleet.served_mw))
         gates = np.array([campus.gate(p) for p in periods])
         mw = np.array([campus.site(p, fleet).renewable_mw for p in periods])
-        bounds, ways = [], []
+        runs, rests = "osj,opsj->p", "os,ops->p"
+        bounds = []
         for cut in self.cuts():
-            earned = cut.power[:, :, None] * total.power_mw[:, None, :]
-            earned += cut.energy[:, :, None] * total.energy_mwh[:, None, :]
-            earned += cut.wear[:, :, None] * total.budget_mwh[:, None, :]
-            earned -= np.einsum("ovs,ops->ovp", cut.held, total.floor_mwh)
-            if by_kind:
-                earned = np.einsum("co,ovp->cvp", campus.alike, earned)
-            way = earned.argmin(axis=1)
-            ways.append(np.einsum("co,cp->op", campus.alike.astype(np.int64), way) if by_kind else way)
-            bounds.append(
-                cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
-                - cut.generator @ total.generator_mw - earned.min(axis=1).sum(axis=0)
-            )  # fmt: skip
-        return np.array(bounds), np.array(ways)
+            bound = cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
+            bound -= cut.generator @ total.generator_mw
+            bound -= np.einsum(runs, cut.run_mw, total.run_mw) + np.einsum(runs, cut.run_mwh, total.run_mwh)
+            bound -= np.einsum(rests, cut.rest_mw, total.rest_mw) + np.einsum(rests, cut.rest_mwh, total.rest_mwh)
+            bounds.append(bound)
+        return np.array(bounds)
 
-    def learn(
-        self, periods: Sequence[int], fleet: Fleet, tolerance: float, alike_share: float = ALIKE_SHARE
-    ) -> list[int]:
+    def learn(self, periods: Sequence[int], fleet: Fleet, tolerance: float) -> list[int]:
         """Operate the years of some periods and keep their values; the numbers of the cuts that price them.
 
-        Stores whose shares of energy held back, or of the wear of daily use, differ by less than ``alike_share`` are
-        merged. Where load stays unserved, it is learned too that no schedule exists.
+        Where load stays unserved, it is learned too that no schedule exists.
         """
         priced = []
-        for years in together(lambda p: self._learned(p, fleet, tolerance, alike_share), periods):
+        for years in together(lambda p: self._learned(p, fleet, tolerance), periods):
             numbers = [self.pool.add(values) for values in years]
             priced.append(numbers[-1])
             self.years_operated += len(numbers)
         return priced
 
-    def _learned(self, p: int, fleet: Fleet, tolerance: float, alike_share: float) -> list[Values]:
+    def _learned(self, p: int, fleet: Fleet, tolerance: float) -> list[Values]:
         """Energy values of one operated year, after those that tell what is missing, if anything is."""
         campus = self.campus
         stores, generators = campus.running_stores(p, fleet), campus.running_generators(p, fleet)
         site = campus.site(p, fleet)
-        alike = merged([s for _, s in stores], campus.operations.cycles_per_yr, alike_share)
 
         def run(shortfall: bool) -> Dispatch:
             return operate(
-                campus.clock, site, alike, [g for _, g in generators],
+                campus.clock, site, list(stores.values()), [g for _, g in generators],
                 tolerance=tolerance, shortfall=shortfall,
             )  # fmt: skip
 
         d = run(False)
         missing = float(d.unserved.sum()) * campus.clock.dt_h / campus.clock.years
-        found = [values_of(campus.clock, d, alike, True)]
+        found = [values_of(campus.clock, d, stores, True)]
         if missing > _SHORT_FRAC * site.served_mw * HOURS_PER_YEAR:
-            found.insert(0, values_of(campus.clock, run(True), alike, False))
+            found.insert(0, values_of(campus.clock, run(True), stores, False))
         return found
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
 from planner.operations.schedule import YearPlan
 from planner.present import stream
-from planner.results import DailyUse, HeldEnergy, LotUse, OperatedYears, OperatingYear, YearSchedule
+from planner.results import DailyUse, HeldEnergy, LotUse, OperatedYears, OperatingYear, RunningContainers, YearSchedule
 from planner.units import USD_PER_MUSD
 
 #: Energies below this are rounding, in MWh.
 _ROUNDING = 1e-9
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,26 @@ class Operated:
         """Everything but the hourly flows."""
         problem, fleet = c.problem, self.fleet
         offers, periods = problem.offers, problem.periods
+        kept = tuple(1.0 - float(swing) for swing in c.swing_frac)
+        held_mwh = self.held_mwh
         held = tuple(
-            HeldEnergy(
-                offer=offers[o].offer, period=periods[p].label, season=s, energy_mwh=float(fleet.held_mwh[o, p, s])
-            )
-            for o, p, s in zip(*np.nonzero(fleet.held_mwh > _ROUNDING), strict=True)
+            HeldEnergy(offer=offers[o].offer, period=periods[p].label, season=s, energy_mwh=float(held_mwh[o, p, s]))
+            for o, p, s in zip(*np.nonzero(held_mwh > _ROUNDING), strict=True)
         )
         used = tuple(
-            DailyUse(offer=offers[o].offer, period=periods[p].label, containers=float(y))
-            for (o, p), y in zip(c.pairs, fleet.cycled, strict=True)
-            if y > _ROUNDING
-        )
+            DailyUse(
+                offer=offers[c.pairs[i][0]].offer, period=periods[c.pairs[i][1]].label, reserve_frac=kept[j],
+                containers=float(fleet.cycled[i, j]),
+            )
+            for i, j in zip(*np.nonzero(fleet.cycled > _ROUNDING), strict=True)
+        )  # fmt: skip
+        running = tuple(
+            RunningContainers(
+                offer=offers[c.pairs[i][0]].offer, delivery=periods[c.pairs[i][1]].label, period=periods[p].label,
+                season=s, reserve_frac=kept[j], containers=float(fleet.running[i, p, s, j]),
+            )
+            for i, p, s, j in zip(*np.nonzero(fleet.running > _ROUNDING), strict=True)
+        )  # fmt: skip
         value = dict.fromkeys(self.years[0].stack_usd, 0.0)
         for y in self.years:
             weight = self.campus.weight_musd[y.period]
@@ -58,6 +70,7 @@ class Operated:
             seasons=self.campus.operations.seasons,
             held=held,
             daily_use=used,
+            running=running,
             added_mw={
                 name: float(mw) for name, mw in zip(self.campus.operations.renewables, fleet.renewable_mw, strict=True)
             },
@@ -66,6 +79,14 @@ class Operated:
             earlier_months=months,
             earlier_delay_musd=delay,
         )
+
+    @property
+    def held_mwh(self) -> FloatArray:
+        """Energy of each offer that daily use leaves for outages, shape (O, P, S)."""
+        c, totals = self.campus.c, self.campus.totals(self.fleet)
+        up = self.campus.up_frac[:, None, None]
+        held = totals.rest_mwh + totals.run_mwh @ (1.0 - c.swing_frac)
+        return np.asarray(np.maximum(held, 0.0) / up)
 
     def _earlier(self, c: Coefficients) -> tuple[float, float]:
         """Megawatt-months served beyond the bare grid, in months of the final load, and the delay cost they save."""
@@ -84,18 +105,20 @@ class Operated:
         lots = []
         for j, lot in enumerate(y.lots):
             mine = list(lot.deliveries)
-            new = float(self.fleet.containers[mine].sum() * c.energy_mwh[lot.offer] * self.campus.up_frac[lot.offer])
+            each = c.energy_mwh[lot.offer]
+            aged = c.faded_mwh[mine, y.period] if lot.setting is None else c.duty_mwh[mine, y.period, lot.setting]
             lots.append(
                 LotUse(
                     lot=lot.store.name,
                     offer=c.problem.offers[lot.offer].offer,
                     deliveries=tuple(c.problem.periods[c.pairs[i][1]].label for i in mine),
-                    power_mw=lot.store.power_mw,
+                    reserve_frac=1.0 if lot.setting is None else 1.0 - float(c.swing_frac[lot.setting]),
+                    power_mw=float(lot.store.power_mw.max()),
                     energy_mwh=lot.store.energy_mwh,
                     floor_mwh=tuple(float(f) for f in lot.store.floor_mwh),
                     discharged_mwh=float(through[j]),
                     cycles=float(through[j] / max(lot.store.energy_mwh, 1e-9)),
-                    soh_frac=lot.store.energy_mwh / max(new, 1e-9),
+                    soh_frac=float(aged.mean() / each),
                 )
             )
         return OperatingYear(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from planner.model.coefficients import Coefficients
-from planner.model.operations import held_parts, standing_parts
+from planner.model.duties import duty_parts, running_parts, standing_parts
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import SHORTFALL_USD_PER_MWH, Learner
 from planner.operations.year import FloatArray
@@ -32,12 +32,12 @@ _MOST_ROWS = 4
 class OperatingColumns:
     """Where the variables of the operating years stand; -1 where there is none."""
 
-    power: NDArray[np.int64]
-    energy: NDArray[np.int64]
-    daily: NDArray[np.int64]
-    held: NDArray[np.int64]
-    brought: NDArray[np.int64]
     cycled: NDArray[np.int64]
+    running: NDArray[np.int64]
+    standing_mw: NDArray[np.int64]
+    held_mwh: NDArray[np.int64]
+    run_mw: NDArray[np.int64]
+    run_mwh: NDArray[np.int64]
     operating: NDArray[np.int64]
     added: NDArray[np.int64]
 
@@ -46,31 +46,34 @@ class OperatingColumns:
         """Look every variable up once."""
         operating = c.problem.case.operating
         assert operating is not None
-        offers, periods = c.problem.offers, c.problem.periods
-        power, energy, daily = (np.full((len(offers), len(periods)), -1, dtype=np.int64) for _ in range(3))
-        for o, p, offer, label in standing_parts(c):
-            power[o, p] = compiled.index(m.standing_mw[offer, label])
-            energy[o, p] = compiled.index(m.standing_mwh[offer, label])
-            daily[o, p] = compiled.index(m.daily_mwh[offer, label])
-        held = np.full((len(offers), len(periods), len(operating.seasons)), -1, dtype=np.int64)
-        brought = np.full((*held.shape, len(c.edges)), -1, dtype=np.int64)
-        for o, p, offer, label, s in held_parts(c):
-            held[o, p, s] = compiled.index(m.held_mwh[offer, label, s])
-            for k in range(len(c.edges)):
-                brought[o, p, s, k] = compiled.index(m.brought_mwh[offer, label, s, k])
-        cycled = [
-            compiled.index(m.cycled[offers[o].offer, periods[p].label]) if offers[o].is_storage else -1
-            for o, p in c.pairs
-        ]
+        settings = len(operating.reserve_settings)
+        cycled = np.full((len(c.pairs), settings), -1, dtype=np.int64)
+        for i, j, duty in duty_parts(c):
+            cycled[i, j] = compiled.index(m.cycled[duty])
+        shape = (len(c.pairs), len(c.problem.periods), len(operating.seasons), settings)
+        running = np.full(shape, -1, dtype=np.int64)
+        for i, p, s, j, runs in running_parts(c):
+            running[i, p, s, j] = compiled.index(m.running[runs])
+        offers = len(c.problem.offers)
+        standing = np.full((offers, shape[1]), -1, dtype=np.int64)
+        held = np.full((offers, *shape[1:3]), -1, dtype=np.int64)
+        run_mw, run_mwh = (np.full((offers, *shape[1:]), -1, dtype=np.int64) for _ in range(2))
+        for o, p, _, part in standing_parts(c):
+            standing[o, p] = compiled.index(m.standing_mw[part])
+            for s in range(shape[2]):
+                held[o, p, s] = compiled.index(m.held_mwh[*part, s])
+                for j in range(settings):
+                    run_mw[o, p, s, j] = compiled.index(m.run_mw[*part, s, j])
+                    run_mwh[o, p, s, j] = compiled.index(m.run_mwh[*part, s, j])
         return cls(
-            power, energy, daily, held, brought, np.array(cycled, dtype=np.int64),
-            np.array([compiled.index(m.operating_musd[p.label]) for p in periods], dtype=np.int64),
+            cycled, running, standing, held, run_mw, run_mwh,
+            np.array([compiled.index(m.operating_musd[p.label]) for p in c.problem.periods], dtype=np.int64),
             np.array([compiled.index(m.added_mw[name]) for name in operating.renewables], dtype=np.int64),
         )  # fmt: skip
 
     def settled(self) -> NDArray[np.int64]:
         """What a schedule depends on beside containers and served load."""
-        return np.concatenate([self.held.ravel(), self.cycled, self.added])
+        return np.concatenate([self.cycled.ravel(), self.running.ravel(), self.added])
 
 
 class CutRows:
@@ -88,9 +91,7 @@ class CutRows:
         self.c, self.columns, self.containers, self.served = c, columns, containers, served
         self.campus = Campus(c)
         self.learner = Learner(self.campus)
-        self.known: list[tuple[int, int, bytes]] = []  # in the order of their rows
-        #: Whether each offer has its own way of use in a row, not each kind of store: says more, in far more rows.
-        self.by_offer = False
+        self.known: list[tuple[int, int]] = []  # in the order of their rows
         #: What all years together may hide before a cut is added, in million USD.
         self.tolerance_musd = 0.0
         #: Unserved energy over that of the load that is let pass: the last digits are mended in the plan alone.
@@ -102,30 +103,11 @@ class CutRows:
         count = np.maximum(values[self.containers], 0.0)
         return Fleet(
             count,
-            np.clip(values[self.columns.cycled], 0.0, count),
-            np.maximum(values[self.columns.held], 0.0),
+            np.clip(values[self.columns.cycled], 0.0, count[:, None]),
+            np.maximum(values[self.columns.running], 0.0),
             np.maximum(values[self.served], 0.0),
             np.maximum(values[self.columns.added], 0.0),
         )
-
-    def evenly_used(self, x: FloatArray) -> Rows:
-        """Rows that let all containers of an offer have the same share in daily use, for the counts of ``x``.
-
-        A year adds up what the deliveries of an offer can do; deliveries used alike can do it together, while one
-        that ages by daily use cannot lend its cycles to one that does not.
-        """
-        values = np.append(x, 0.0)
-        count = np.round(values[self.containers])
-        at: list[int] = []
-        data: list[float] = []
-        for o in self.campus.stores:
-            mine = np.flatnonzero((self.c.pair_offer == o) & (count > 0.5) & (self.columns.cycled >= 0))
-            for i in mine[1:]:
-                at += [self.columns.cycled[mine[0]], self.columns.cycled[i]]
-                data += [1.0 / count[mine[0]], -1.0 / count[i]]
-        rows = len(at) // 2
-        matrix = csr_array((np.array(data), np.array(at, dtype=np.int64), np.arange(rows + 1) * 2), (rows, len(x)))
-        return matrix, np.zeros(rows), np.zeros(rows)
 
     def operating_musd(self, x: FloatArray) -> FloatArray:
         """What a solution counts for each year, shape (P,)."""
@@ -133,32 +115,28 @@ class CutRows:
 
     def hidden_musd(self, x: FloatArray) -> FloatArray:
         """How much more each period's year costs, by what is known, than the solution counts, shape (P,)."""
-        bounds, _, priced = self._bounds(self.fleet(x), not self.by_offer)
+        bounds, priced = self._bounds(self.fleet(x))
         return np.asarray(bounds[priced].max(axis=0) - self.operating_musd(x))
 
-    def _bounds(self, fleet: Fleet, by_kind: bool = False) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.bool_]]:
-        bounds, ways = self.learner.bounds_musd(fleet, by_kind)
-        return bounds, ways, np.array([cut.price_counts for cut in self.learner.cuts()])
+    def _bounds(self, fleet: Fleet) -> tuple[FloatArray, NDArray[np.bool_]]:
+        return self.learner.bounds_musd(fleet), np.array([cut.price_counts for cut in self.learner.cuts()])
 
     def violated(self, x: FloatArray) -> tuple[csr_array, FloatArray, FloatArray, list[str]] | None:
         """The cuts that ``x`` violates most, as rows; None if there are none."""
-        fleet = self.fleet(x)
-        keys = self._worst(x, fleet, by_kind=True)
-        if not keys and self.by_offer:
-            keys = self._worst(x, fleet, by_kind=False)
+        keys = self._worst(x)
         if not keys:
             return None
-        self.known += [(k, p, way.tobytes()) for k, p, way in keys]
-        data, at, lower = zip(*(self._row(k, p, way) for k, p, way in keys), strict=True)
+        self.known += keys
+        data, at, lower = zip(*(self._row(k, p) for k, p in keys), strict=True)
         starts = np.concatenate([[0], np.cumsum([len(part) for part in at])])
         matrix = csr_array((np.concatenate(data), np.concatenate(at), starts), shape=(len(keys), len(x)))
         matrix.sum_duplicates()
-        names = [f"operating[{self.c.problem.periods[p].label},{k}]" for k, p, _ in keys]
+        names = [f"operating[{self.c.problem.periods[p].label},{k}]" for k, p in keys]
         return matrix, np.array(lower), np.full(len(keys), INFINITY), names
 
-    def _worst(self, x: FloatArray, fleet: Fleet, by_kind: bool) -> list[tuple[int, int, NDArray[np.int64]]]:
-        """Cut, period and ways of use that ``x`` violates most."""
-        bounds, ways, priced = self._bounds(fleet, by_kind)
+    def _worst(self, x: FloatArray) -> list[tuple[int, int]]:
+        """Cut and period that ``x`` violates most."""
+        bounds, priced = self._bounds(self.fleet(x))
         short = bounds - np.where(priced[:, None], self.operating_musd(x)[None, :], 0.0)
         weight = self.campus.weight_musd * USD_PER_MUSD
         hidden = float(weight @ np.maximum(0.0, short[priced].max(axis=0)))
@@ -167,10 +145,10 @@ class CutRows:
         least = np.where(priced[:, None], _VIOLATED * (1.0 + np.abs(self.operating_musd(x)).max()), self._missing(x))
         known = set(self.known)
         return [
-            (int(k), p, ways[k, :, p])
+            (int(k), p)
             for p in range(short.shape[1])
             for k in np.argsort(-short[:, p])[:_MOST_ROWS]
-            if short[k, p] > least[k, p] and (int(k), p, ways[k, :, p].tobytes()) not in known
+            if short[k, p] > least[k, p] and (int(k), p) not in known
         ]
 
     def drop_slack(self, compiled: Compiled, x: FloatArray) -> None:
@@ -189,7 +167,7 @@ class CutRows:
 
     def impossible(self, x: FloatArray) -> bool:
         """Whether it is known that a year of a solution has no schedule."""
-        bounds, _, priced = self._bounds(self.fleet(x))
+        bounds, priced = self._bounds(self.fleet(x))
         return bool((bounds[~priced] > self._missing(x)).any()) if (~priced).any() else False
 
     def _missing(self, x: FloatArray) -> FloatArray:
@@ -197,23 +175,23 @@ class CutRows:
         served = np.maximum(1.0, x[self.served])
         return np.asarray(self.missing_frac * HOURS_PER_YEAR * served * SHORTFALL_USD_PER_MWH / USD_PER_MUSD)
 
-    def _row(self, k: int, p: int, way: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64], float]:
-        """Operating - served + store, generator and panel worths - held >= -gate."""
+    def _row(self, k: int, p: int) -> tuple[FloatArray, NDArray[np.int64], float]:
+        """Operating - served + worth of what runs, of what rests, of generators and panels >= -gate."""
         c, cut, campus = self.c, self.learner.cuts()[k], self.campus
-        every, up = np.arange(len(c.problem.offers)), campus.up_frac
-        budget = up * campus.operations.cycles_per_yr * cut.wear[every, way]
-        held = -up[:, None] * cut.held[every, way]
-        o = c.pair_offer
+        o, columns, up = c.pair_offer, self.columns, campus.up_frac
         runs = np.isin(o, campus.generators) * c.alive[:, p] * up[o] * c.power_mw[o] * cut.generator[o]
+        # What rests in a season is what stands less what runs; its energy is what is left less what running ones keep.
+        rest_mw, rest_mwh = up[:, None] * cut.rest_mw, up[:, None] * cut.rest_mwh
+        run_mw = up[:, None, None] * cut.run_mw - rest_mw[:, :, None]
+        run_mwh = up[:, None, None] * cut.run_mwh - rest_mwh[:, :, None] * (1.0 - c.swing_frac)
         added = cut.renewable[1:] * campus.addable(p)
-        columns = self.columns
         values = [
-            up * cut.power[every, way], up * cut.energy[every, way], budget, held.ravel(), runs,
-            np.array([-cut.served]), added,
+            runs, rest_mw.sum(axis=1), rest_mwh.ravel(), run_mw.ravel(), run_mwh.ravel(), np.array([-cut.served]),
+            added,
         ]  # fmt: skip
         where = [
-            columns.power[:, p], columns.energy[:, p], columns.daily[:, p], columns.held[:, p, :].ravel(),
-            self.containers, self.served[p : p + 1], columns.added,
+            self.containers, columns.standing_mw[:, p], columns.held_mwh[:, p].ravel(), columns.run_mw[:, p].ravel(),
+            columns.run_mwh[:, p].ravel(), self.served[p : p + 1], columns.added,
         ]  # fmt: skip
         if cut.price_counts:
             values.append(np.ones(1))

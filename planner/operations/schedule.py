@@ -1,7 +1,8 @@
 """A year that can really be run: the operated year followed step by step, with whole containers.
 
-Containers of one delivery are alike. Lots are deliveries of one offer with nearly the same swing (usable energy above
-what is held back): a lot runs its containers in proportion to their swing, so the one with most swing sets its power.
+Containers of one delivery are alike. Lots are deliveries of one offer that run at the same reserve setting and have
+nearly the same energy: a lot runs its containers in proportion to their energy, so the fullest one sets its power. What
+rests of an offer is a lot of its own, which only makes up for what it loses.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
@@ -24,8 +26,10 @@ from planner.operations.year import (
     yearly_cost_usd,
 )  # fmt: skip
 
-#: Deliveries of an offer whose swing per container differs by less than this run as one lot.
-_ALIKE = 0.03
+#: Deliveries of an offer whose energy per container differs by less than this run as one lot.
+_ALIKE = 0.01
+#: Fewer containers than this are rounding.
+_FEW = 1e-7
 #: Share of yearly budgets that the solver may not use, so that its accuracy costs nothing.
 _SPARE = 1e-5
 #: Hours of its own losses, and share of its energy, that a store plans to keep above its floor.
@@ -43,9 +47,10 @@ _ROUNDING = 1e-7
 
 @dataclass(frozen=True)
 class Lot:
-    """Deliveries of one offer that run together; ``store`` is what they can do."""
+    """Deliveries of one offer that run together at a setting, None for rest; ``store`` is what they can do."""
 
     offer: int
+    setting: int | None
     deliveries: tuple[int, ...]
     store: Store
 
@@ -68,64 +73,53 @@ class YearPlan:
         return sum(self.stack_usd.values())
 
 
-def held_each(energy: FloatArray, count: FloatArray, held_mwh: float) -> FloatArray:
-    """Energy that each container of an offer holds back: as even as its own energy allows, shape of ``energy``."""
-    if held_mwh <= 0.0 or not len(energy):
-        return np.zeros_like(energy)
-    order = np.argsort(energy)
-    left, containers = held_mwh, float(count.sum())
-    out = np.zeros_like(energy)
-    for i in order:
-        share = min(float(energy[i]), left / max(containers, 1e-12))
-        out[i] = share
-        left -= share * count[i]
-        containers -= count[i]
-    return out
-
-
 def lots_of(campus: Campus, p: int, fleet: Fleet) -> list[Lot]:
-    """Lots that stand in a period, those without power or swing too."""
+    """Lots that stand in a period: those that run, by setting, and what rests."""
     c: Coefficients = campus.c
-    lots = []
+    lots: list[Lot] = []
+    totals = campus.totals(fleet)
     for o in campus.stores:
-        mine = [int(i) for i in np.flatnonzero((c.pair_offer == o) & c.alive[:, p] & (fleet.containers > 0.5))]
-        if not mine:
+        mine = np.flatnonzero((c.pair_offer == o) & c.alive[:, p] & (fleet.containers > 0.5))
+        if not len(mine):
             continue
-        n, y = fleet.containers[mine], fleet.cycled[mine]
-        energy = ((n - y) * c.faded_mwh[mine, p] + y * c.worn_mwh[mine, p]) / n
-        held = np.array([held_each(energy, n, float(h)) for h in fleet.held_mwh[o, p]]).T
-        swing = energy - held.max(axis=1)
-        for part in _alike(swing):
-            lots.append(_lot(campus, p, o, [mine[k] for k in part], n[part], y[part], energy[part], held[part]))
+        running = []
+        for j in range(len(c.swing_frac)):
+            runs = mine[fleet.running[mine, p, :, j].max(axis=1) > _FEW]
+            running += [_lot(campus, p, o, j, runs[part], fleet) for part in _alike(c.duty_mwh[runs, p, j])]
+        lots += running
+        offer, up = c.problem.offers[o], campus.up_frac[o]
+        energy = float(totals.rest_mwh[o, p, 0] + totals.run_mwh[o, p, 0].sum())
+        rest = max(0.0, energy - sum(lot.store.energy_mwh for lot in running))
+        power = up * offer.power_mw * float(fleet.containers[mine].sum()) * rest / energy
+        full = np.full(campus.clock.seasons, rest)
+        name = f"{offer.offer} at rest"
+        store = Store(name, np.full(len(full), power), rest, full, 0.0, offer.round_trip_eff_frac, campus.keep_frac(o))
+        lots.append(Lot(o, None, tuple(int(i) for i in mine), store))
     return lots
 
 
-def _alike(swing: FloatArray) -> list[list[int]]:
-    """Indices grouped so that the swing within a group differs little."""
+def _alike(energy: FloatArray) -> list[list[int]]:
+    """Indices grouped so that the energy within a group differs little."""
     groups: list[list[int]] = []
-    for k in np.argsort(-swing):
-        if groups and swing[k] >= (1.0 - _ALIKE) * swing[groups[-1][0]]:
+    for k in np.argsort(-energy):
+        if groups and energy[k] >= (1.0 - _ALIKE) * energy[groups[-1][0]]:
             groups[-1].append(int(k))
         else:
             groups.append([int(k)])
     return groups
 
 
-def _lot(
-    campus: Campus, p: int, o: int, mine: list[int], n: FloatArray, y: FloatArray, energy: FloatArray, held: FloatArray
-) -> Lot:
+def _lot(campus: Campus, p: int, o: int, j: int, mine: NDArray[np.int64], fleet: Fleet) -> Lot:
+    """Deliveries of an offer that run at one setting."""
     c, offer, up = campus.c, campus.c.problem.offers[o], campus.up_frac[o]
-    swing = energy[:, None] - held
-    most = swing.max(axis=0)
-    # A season without swing is one in which all containers are topped up alike.
-    even = np.where(most > _ROUNDING * energy.max(), (n @ swing) / np.maximum(most, 1e-12), float(n.sum()))
-    power = up * offer.power_mw * float(even.min())
-    budget = up * campus.operations.cycles_per_yr * float(y @ c.worn_mwh[mine, p])
-    name = f"{offer.offer} of {'+'.join(c.problem.periods[c.pairs[i][1]].label for i in sorted(mine))}"
-    store = Store(
-        name, power, up * float(n @ energy), up * (n @ held), budget, offer.round_trip_eff_frac, campus.keep_frac(o)
-    )
-    return Lot(o, tuple(sorted(mine)), store)
+    each = c.duty_mwh[mine, p, j]
+    energy = up * (each @ fleet.running[mine, p, :, j])
+    mine = np.sort(mine)
+    when = "+".join(c.problem.periods[c.pairs[i][1]].label for i in mine)
+    name = f"{offer.offer} of {when}, {1.0 - c.swing_frac[j]:.0%} kept"
+    power = offer.power_mw * energy / float(each.max())
+    store = campus.store(name, power, energy, float(c.swing_frac[j]), offer.round_trip_eff_frac, campus.keep_frac(o))
+    return Lot(o, j, tuple(int(i) for i in mine), store)
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,9 @@ class _Standing:
         site, lots = campus.site(p, fleet), lots_of(campus, p, fleet)
         least = 1e-6 * max(1.0, site.served_mw)
         runs = [
-            s.power_mw > least and s.energy_mwh - float(s.floor_mwh.max()) > least and s.throughput_mwh > least
+            float(s.power_mw.max()) > least
+            and s.energy_mwh - float(s.floor_mwh.min()) > least
+            and s.throughput_mwh > least
             for s in (lot.store for lot in lots)
         ]
         return cls(campus.clock, site, lots, runs, campus.running_generators(p, fleet))
@@ -211,11 +207,13 @@ def follow(
     The gate and the renewables settle what is left, within the monthly peaks of the guide.
     """
     steps, count = clock.steps, len(stores)
-    floor = np.array([s.floor_mwh[clock.floor_season] for s in stores]).reshape(count, steps)
-    floor[:, -1] = [s.energy_mwh for s in stores]
+    floor = np.array([np.where(clock.season_ends, s.energy_mwh, s.floor_mwh[clock.season]) for s in stores]).reshape(
+        count, steps
+    )
+    power = np.array([s.power_mw[clock.season] for s in stores]).reshape(count, steps)
     numbers = np.array(
-        [(s.power_mw, s.energy_mwh, s.efficiency_frac, s.keep_frac, s.throughput_mwh * clock.years) for s in stores]
-    ).reshape(count, 5)
+        [(s.energy_mwh, s.efficiency_frac, s.keep_frac, s.throughput_mwh * clock.years) for s in stores]
+    ).reshape(count, 4)
     generated = np.clip(guide.generated, 0.0, np.array([g.power_mw for g in generators]).reshape(-1, 1))
     generated[generated < _ROUNDING * max(site.served_mw, 1.0)] = 0.0
     peaks = np.full(int(clock.month.max()) + 1, np.inf)
@@ -234,7 +232,7 @@ def follow(
     _follow(
         load - generated.sum(axis=0) - shed, missing, available.sum(axis=0), gate, peaks[clock.month], site.export_mw,
         clock.import_usd_per_mwh, clock.export_usd_per_mwh, clock.curtailable_frac * load - shed, clock.dt_h,
-        numbers, floor, np.ascontiguousarray(stored), c, d, soc, flows,
+        numbers, power, floor, np.ascontiguousarray(stored), c, d, soc, flows,
     )  # fmt: skip
     share = np.where(available.sum(axis=0) > 0, flows[2] / np.maximum(available.sum(axis=0), 1e-12), 0.0)
     unserved, more = flows[3], np.minimum(flows[3], np.maximum(0.0, clock.curtailable_frac * load - shed))
@@ -246,19 +244,19 @@ def follow(
 @compiled
 def _follow(  # noqa: PLR0912, PLR0915
     need: FloatArray, missing: FloatArray, free: FloatArray, gate: FloatArray, peak: FloatArray, export: float,
-    price: FloatArray, earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, floor: FloatArray,
-    aim: FloatArray, c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,
+    price: FloatArray, earned: FloatArray, shed: FloatArray, dt: float, numbers: FloatArray, powers: FloatArray,
+    floor: FloatArray, aim: FloatArray, c: FloatArray, d: FloatArray, soc: FloatArray, flows: FloatArray,
 ) -> None:  # fmt: skip
     """See ``follow``; flows: import, export, renewables used, missing."""
     count, steps = c.shape
     level, left = np.empty(count), np.empty(count)
     for j in range(count):
         level[j] = floor[j, steps - 1]
-        left[j] = numbers[j, 4]
+        left[j] = numbers[j, 3]
     for t in range(steps):
         net = need[t]
         for j in range(count):
-            power, energy, efficiency, keep = numbers[j, 0], numbers[j, 1], numbers[j, 2], numbers[j, 3]
+            power, energy, efficiency, keep = powers[j, t], numbers[j, 0], numbers[j, 1], numbers[j, 2]
             kept = keep * level[j]
             change = (aim[j, t] - kept) / dt
             if abs(change) < 1e-7 * power:
@@ -275,15 +273,15 @@ def _follow(  # noqa: PLR0912, PLR0915
         short = net - most - free[t] - missing[t]
         for j in range(count):
             if short > 0.0 and c[j, t] > 0.0:
-                low = max(0.0, (floor[j, t] - numbers[j, 3] * level[j]) / dt / numbers[j, 2])
+                low = max(0.0, (floor[j, t] - numbers[j, 2] * level[j]) / dt / numbers[j, 1])
                 less = min(short, max(0.0, c[j, t] - low))
                 c[j, t] -= less
                 short -= less
                 net -= less
         for j in range(count):
             if short > 0.0 and c[j, t] == 0.0:
-                spare = (numbers[j, 3] * level[j] - floor[j, t]) / dt - d[j, t]
-                more = min(short, max(0.0, spare), numbers[j, 0] - d[j, t], left[j] / dt - d[j, t])
+                spare = (numbers[j, 2] * level[j] - floor[j, t]) / dt - d[j, t]
+                more = min(short, max(0.0, spare), powers[j, t] - d[j, t], left[j] / dt - d[j, t])
                 if more > 0.0:
                     d[j, t] += more
                     short -= more
@@ -292,13 +290,13 @@ def _follow(  # noqa: PLR0912, PLR0915
         over = -net - export
         for j in range(count):
             if over > 0.0 and d[j, t] > 0.0:
-                low = max(0.0, (numbers[j, 3] * level[j] - numbers[j, 1]) / dt)
+                low = max(0.0, (numbers[j, 2] * level[j] - numbers[j, 0]) / dt)
                 less = min(over, max(0.0, d[j, t] - low))
                 d[j, t] -= less
                 over -= less
                 net += less
         for j in range(count):
-            level[j] = numbers[j, 3] * level[j] + dt * (numbers[j, 2] * c[j, t] - d[j, t])
+            level[j] = numbers[j, 2] * level[j] + dt * (numbers[j, 1] * c[j, t] - d[j, t])
             soc[j, t] = level[j]
             left[j] = max(0.0, left[j] - dt * d[j, t])
         if net < 0.0:

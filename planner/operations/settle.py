@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
 from planner.operations.campus import Fleet
-from planner.operations.cuts import ALIKE_SHARE
 from planner.operations.operated import Operated
 from planner.operations.rows import CutRows
 from planner.operations.schedule import MISSING_FRAC, YearPlan, plan_year, servable_mw
@@ -34,7 +31,7 @@ _LITTLE = 0.3
 _TOGETHER = 4
 #: A schedule takes about as long as this many years that are learned from on the way, settling a plan as long as so
 #: many for each of its years; most share of the limit that is kept for both.
-_SCHEDULE_YEARS, _SETTLING_YEARS = 3.0, 12.0
+_SCHEDULE_YEARS, _SETTLING_YEARS = 3.0, 3.0
 _MOST_KEPT = 0.4
 #: Accuracy of schedules per unit of the asked gap, and its limits.
 _ACCURACY = 0.02
@@ -80,30 +77,18 @@ class Settlement:
         late = self.stop.left_s() + self.stop.kept_s < (1.0 - time_share) * self.stop.limit_s
         return 0.0 if late or self.rounds > _MOST_ROUNDS else self._operate(x, enough_musd)
 
-    @contextmanager
-    def settling(self) -> Iterator[None]:
-        """For a while a whole plan is settled: each offer for itself, in the time that was kept for it."""
-        self.cuts.by_offer = True
-        self._keep_time()
-        try:
-            yield
-        finally:
-            self.cuts.by_offer = False
-            self._keep_time()
-
     def settle(self, x: FloatArray) -> None:
         """Operate all years of a whole plan."""
         self._operate(x, np.inf)
 
     def _keep_time(self) -> None:
-        """Keep time for the schedules, and before that for settling a plan."""
-        years = _SCHEDULE_YEARS if self.cuts.by_offer else _SCHEDULE_YEARS + _SETTLING_YEARS
-        needed = years * len(self.cuts.served) * self._year_s
+        """Keep time for the schedules and for settling a plan."""
+        needed = (_SCHEDULE_YEARS + _SETTLING_YEARS) * len(self.cuts.served) * self._year_s
         self.stop.kept_s = min(needed, _MOST_KEPT * self.stop.limit_s)
 
     def _operate(self, x: FloatArray, enough_musd: float) -> float:
         fleet = self.cuts.fleet(x)
-        power = self.cuts.campus.totals(fleet).power_mw.sum(axis=0)
+        power = self.cuts.campus.totals(fleet).run_mw.sum(axis=(0, 2, 3))
         done: list[FloatArray] = []
         alike = max(_ALIKE, _FIRST_ALIKE / 2.0**self.rounds) if np.isfinite(enough_musd) else _ALIKE
         hidden = 0.0
@@ -132,11 +117,9 @@ class Settlement:
         if not periods:
             return
         began = time.monotonic()
-        share = ALIKE_SHARE if self.cuts.by_offer else np.inf
-        self.cuts.learner.learn(periods, fleet, tolerance, share)
-        if not self.cuts.by_offer:
-            self._year_s = max(self._year_s, (time.monotonic() - began) / len(periods))
-            self._keep_time()
+        self.cuts.learner.learn(periods, fleet, tolerance)
+        self._year_s = max(self._year_s, (time.monotonic() - began) / len(periods))
+        self._keep_time()
 
     def operated(self, x: FloatArray, years: tuple[YearPlan, ...]) -> Operated:
         """What a plan decides about its operating years."""
@@ -146,9 +129,11 @@ class Settlement:
         """What a year is like per MW served: years alike teach the same."""
         campus = self.cuts.campus
         totals, size = campus.totals(fleet), max(float(fleet.served_mw[p]), 1e-6)
-        budget = totals.budget_mwh / campus.operations.cycles_per_yr
-        parts = [totals.power_mw[:, p], *(mwh[:, p] / _HOURS for mwh in (totals.energy_mwh, budget))]
-        parts += [totals.floor_mwh[:, p].ravel() / _HOURS, np.array(campus.gate(p)), totals.generator_mw[:, p]]
+        kinds: dict[tuple[int, int], FloatArray] = {}
+        for o in campus.stores:
+            runs = np.concatenate([totals.run_mw[o, p].ravel(), totals.run_mwh[o, p].ravel() / _HOURS])
+            kinds[campus.kind(o)] = kinds.get(campus.kind(o), 0.0) + runs
+        parts = [*(kinds[key] for key in sorted(kinds)), np.array(campus.gate(p)), totals.generator_mw[:, p]]
         return np.concatenate(parts) / size
 
     def schedule(self, x: FloatArray) -> tuple[YearPlan, ...]:
@@ -156,7 +141,7 @@ class Settlement:
         campus, fleet = self.cuts.campus, self.cuts.fleet(x)
         keys = []
         for p in range(len(fleet.served_mw)):
-            own = (fleet.containers, fleet.cycled, fleet.held_mwh[:, p], fleet.served_mw[p : p + 1], fleet.renewable_mw)
+            own = (fleet.containers, fleet.cycled, fleet.running[:, p], fleet.served_mw[p : p + 1], fleet.renewable_mw)
             keys.append((p, b"".join(np.round(part, 9).tobytes() for part in own)))
         new = [key for key in keys if key not in self._scheduled]
         made = together(lambda key: plan_year(campus, key[0], fleet, self._accuracy), new)

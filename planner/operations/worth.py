@@ -13,7 +13,7 @@ dozen corners alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,28 +23,23 @@ from planner.operations.loops import compiled
 from planner.operations.year import Clock
 
 FloatArray = NDArray[np.float64]
-#: Shares of its energy, and multiples of the wear that suits daily use, for which a store is valued.
-_SWINGS = (0.02, 0.25, 0.6, 1.0)
-_WEARS = (0.0, 0.7, 1.3, 3.0)
-#: Most uses of stores alike that a year tells.
-_USES = 5
-#: Ways of use that ``worths`` gives.
-WAYS = 2 + len(_SWINGS) * len(_WEARS) + _USES
 #: Tries for the value of wear that suits a yearly budget best.
 _WEAR_TRIES = 14
 
 
 @dataclass(frozen=True)
 class Worth:
-    """Values of a store per year: of a MW, of a MWh, of a MWh that is held back in each season, of a MWh of budget.
+    """Values of a store per year, by season but for the last: of a MW, of a MWh, of a MWh that may swing, of a MWh
+    of budget.
 
     A year in which energy is worth ``node`` cannot earn more than
-    ``power * P + energy * E - held @ H + wear * budget``.
+    ``sum_s (power_s P_s + energy_s E_s + swing_s W_s) + wear * budget`` with a store that is full at the end of each
+    season and never holds less than ``E_s - W_s``.
     """
 
-    power: float
-    energy: float
-    held: FloatArray
+    power: FloatArray
+    energy: FloatArray
+    swing: FloatArray
     wear: float
 
 
@@ -109,48 +104,38 @@ def stored_value(node: FloatArray, wear: float, hours: float, efficiency: float,
 
 def worth(clock: Clock, node: FloatArray, stored: FloatArray, wear: float, efficiency: float, keep: float) -> Worth:
     """Values that any chain ``stored`` proves, shape (T,)."""
-    held = np.zeros(clock.seasons)
-    power, energy = _sums(node, stored, wear, efficiency, keep, clock.floor_season, held)
-    return Worth(power * clock.dt_h / clock.years, energy / clock.years, held / clock.years, wear)
+    power, energy, swing = (np.zeros(clock.seasons) for _ in range(3))
+    _sums(node, stored, wear, efficiency, keep, clock.season, clock.season_ends, power, energy, swing)
+    return Worth(power * clock.dt_h / clock.years, energy / clock.years, swing / clock.years, wear)
 
 
 @compiled
 def _sums(
     node: FloatArray, stored: FloatArray, wear: float, efficiency: float, keep: float, season: NDArray[np.int64],
-    held: FloatArray,
-) -> tuple[float, float]:  # fmt: skip
-    """Values of a MW and a MWh over all steps, and into ``held`` that of a held MWh by season."""
-    power = energy = 0.0
-    last = len(node) - 1
-    for t in range(last + 1):
-        power += max(0.0, node[t] - wear - stored[t], efficiency * stored[t] - node[t])
-        change = keep * stored[t + 1 if t < last else 0] - stored[t]
-        if t == last or change > 0.0:
-            energy += change
-        else:
-            held[season[t]] -= change
-    return power, energy
+    ends: NDArray[np.bool_], power: FloatArray, energy: FloatArray, swing: FloatArray,
+) -> None:  # fmt: skip
+    """Sums over all steps by season: of a MW, of a MWh that stays full, and what a MWh that may swing adds to it."""
+    for t in range(len(node)):
+        s = season[t]
+        power[s] += max(0.0, node[t] - wear - stored[t], efficiency * stored[t] - node[t])
+        energy[s] -= (1.0 - keep) * stored[t]
+        if not ends[t]:
+            swing[s] += max(0.0, stored[t] - keep * stored[t + 1])
 
 
-def worths(
-    clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float,
-    uses: Sequence[tuple[float, float]] = (),
-) -> tuple[Worth, ...]:  # fmt: skip
-    """Values of a store of ``hours`` MWh per MW for every way of using it: all or part of its energy, often or seldom.
+def chain(clock: Clock, node: FloatArray, wear: float, hours: float, efficiency: float, keep: float) -> FloatArray:
+    """Best values of a stored MWh, shape (T,): season after season, as a store is full at the end of each."""
+    value, begin = np.empty(clock.steps), 0
+    for end in (np.flatnonzero(clock.season_ends) + 1).tolist():
+        value[begin:end] = stored_value(node[begin:end], wear, hours, efficiency, keep, clock.dt_h)
+        begin = end
+    return value
 
-    ``uses`` add shares of its energy and the values of wear that a year really had. Each way holds for every size,
-    held-back energy and budget, so whoever uses them may take the one that says least.
-    """
-    full = best_worth(clock, node, hours, efficiency, keep, cycles)
-    wear = max(full.wear, 0.05 * float(np.quantile(node, 0.95) - np.quantile(node, 0.05)), 0.1)
+
+def resting_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float) -> Worth:
+    """Values of a store that only makes up for what it loses."""
     never = float(node.max() - node.min()) + 1.0
-    found = [full]
-    ways = [*((share, factor * wear) for share in _SWINGS for factor in _WEARS), (1.0, never)]
-    own = list(dict.fromkeys(uses))[:_USES] or [(0.8, full.wear)]
-    for share, dear in [*ways, *own]:
-        chain = stored_value(node, dear, share * hours, efficiency, keep, clock.dt_h)
-        found.append(worth(clock, node, chain, dear, efficiency, keep))
-    return (*found, *[found[-1]] * (WAYS - len(found)))
+    return worth(clock, node, chain(clock, node, never, hours, efficiency, keep), never, efficiency, keep)
 
 
 def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float) -> Worth:
@@ -167,10 +152,9 @@ def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, 
     """
 
     def at(wear: float) -> tuple[float, Worth]:
-        chain = stored_value(node, wear, hours, efficiency, keep, clock.dt_h)
-        found = worth(clock, node, chain, wear, efficiency, keep)
+        found = worth(clock, node, chain(clock, node, wear, hours, efficiency, keep), wear, efficiency, keep)
         budget = wear * cycles * hours if wear > 0 else 0.0
-        return found.power + hours * found.energy + budget, found
+        return float(found.power.sum() + hours * (found.energy + found.swing).sum()) + budget, found
 
     best = at(0.0)
     if not np.isfinite(cycles) or best[0] <= 0.0:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +79,23 @@ class Clock:
         """Number of reserve seasons."""
         return int(self.season.max()) + 1
 
-    @property
-    def floor_season(self) -> IntArray:
-        """Season whose reserve must be there at the end of each step: that of the step after it."""
-        return np.roll(self.season, -1)
+    @cached_property
+    def season_ends(self) -> NDArray[np.bool_]:
+        """Steps at whose end every store is full: the last of each season, and of the year; shape (T,)."""
+        ends = np.asarray(self.season != np.roll(self.season, -1))
+        ends[-1] = True
+        return ends
 
 
 @dataclass(frozen=True)
 class Store:
-    """A fleet of one kind: power and energy that are there, the floor of each season, the yearly discharge allowed."""
+    """A fleet of one kind: power and floor of each season, shape (S,), energy, the yearly discharge allowed.
+
+    It is full at the end of each season.
+    """
 
     name: str
-    power_mw: float
+    power_mw: FloatArray
     energy_mwh: float
     floor_mwh: FloatArray
     throughput_mwh: float
@@ -158,10 +164,10 @@ class _Layout:
         peaks = clock.demand_usd_per_mw_month > 0
         bus, peak, border = 2 * n, 2 * n + 1, 2 * n + 1 + int(peaks)
         # Full at both ends, a store cannot discharge more than it does by charging or discharging all the time.
-        limited = [
-            j for j, s in enumerate(stores)
-            if s.throughput_mwh < s.power_mw * HOURS_PER_YEAR * s.efficiency_frac / (1.0 + s.efficiency_frac)
-        ]  # fmt: skip
+        most = [
+            float(s.power_mw.max()) * HOURS_PER_YEAR * s.efficiency_frac / (1.0 + s.efficiency_frac) for s in stores
+        ]
+        limited = [j for j, s in enumerate(stores) if s.throughput_mwh < most[j]]
         budget = {j: border + i for i, j in enumerate(limited)}
         hours = [border + len(limited) + g for g in range(len(generators))]
         self._column("import", (bus, 1.0), *([(peak, 1.0)] if peaks else []))
@@ -235,15 +241,14 @@ class _Program:
     shortfall: bool
 
     def _floor(self, store: Store) -> FloatArray:
-        floor = store.floor_mwh[self.clock.floor_season]
-        floor[-1] = store.energy_mwh
-        return floor
+        return np.where(self.clock.season_ends, store.energy_mwh, store.floor_mwh[self.clock.season])
 
     def solve(self, tolerance: float) -> Dispatch:
         """Run the interior point and read the answer."""
         clock, site, at, row = self.clock, self.site, self.made.at, self.made.row
         rows, columns = self.made.band.shape
-        base = max(site.served_mw, *(s.power_mw for s in self.stores), *(g.power_mw for g in self.generators), 1e-3)
+        powers = [*(float(s.power_mw.max()) for s in self.stores), *(g.power_mw for g in self.generators)]
+        base = max(site.served_mw, *powers, 1e-3)
         cost, right, upper = np.zeros(columns), np.zeros(rows), np.zeros(columns)
         dt = clock.dt_h
         load = clock.load_pu * site.served_mw
@@ -271,11 +276,12 @@ class _Program:
         for j, store in enumerate(self.stores):
             floor = self._floor(store)
             before = np.roll(floor, 1)  # full before the first step, as after the last
-            right[row[f"power {j}"]] = store.power_mw
+            power = store.power_mw[clock.season]
+            right[row[f"power {j}"]] = power
             right[row[f"balance {j}"]] = floor - store.keep_frac * before
             upper[at[f"stored {j}"]] = store.energy_mwh - floor
             for name in ("charge", "discharge", "idle"):
-                upper[at[f"{name} {j}"]] = store.power_mw
+                upper[at[f"{name} {j}"]] = power
             if f"budget {j}" in row:
                 right[row[f"budget {j}"]] = upper[at[f"budget {j} left"]] = store.throughput_mwh * clock.years
         upper = np.maximum(upper, _NARROW * base)

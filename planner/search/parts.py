@@ -362,8 +362,6 @@ class Parts:
         whole = self._all_whole()
         with self._fixed(whole, x):
             run = self._new_run(np.zeros_like(whole), site=True)
-            if self.settlement is not None:
-                run.add_rows(*self.settlement.cuts.evenly_used(x))
             run.highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
             attempt = run.solve(time_limit_s=_POLISH_S, after_stop=True)
         if attempt.x is None and may_fail:

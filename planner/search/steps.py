@@ -163,40 +163,32 @@ class Search(Parts):
         for _ in range(_SETTLING_PASSES):
             if self.best is None or self.best is self.settled or (self.settled is not None and self.stop.now):
                 break
-            with self.settlement.settling():
-                hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
+            hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
             if self._closed() or hidden <= LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
                 break
             self._bound_passes(coarse)
-        if self.settled is not None:
+        if self.settled is not None:  # what later plans taught holds for it too
+            assert self.settled.x is not None
+            self.settled.objective += self.settlement.cuts.raised_musd(self.settled.x)
             self.best = self.settled
 
     def _settled(self, settlement: Settlement, plan: Attempt) -> float:
-        """Count in a plan what its years cost, with less load where some would be missing; what they hid before."""
+        """Count in a plan what its years cost; how much they hid before.
+
+        The use of its containers is planned again with what its years taught, until that brings next to nothing.
+        """
         first, enough = plan.objective, _SETTLED_GAP_SHARE * self.gap_frac * abs(plan.objective)
-        centre: FloatArray | None = None
-        near, lowest = False, np.inf
         for _ in range(_SETTLING_ROUNDS):
             assert plan.x is not None
-            # What is learned between the best and the newest use of the containers holds for both, and their use may
-            # be mixed: the newest alone jumps to wherever least was learned.
-            share = 1.0 if centre is None or near else 0.5
-            x = plan.x.copy() if centre is None else (1.0 - share) * centre + share * plan.x
+            x = plan.x.copy()
             settlement.settle(x)
-            lacking = self.outages.add_violated(plan.x)
+            self.outages.add_violated(plan.x)
             settlement.cuts.raised_musd(x)
             cost = float(self.compiled.cost @ x) + self.compiled.offset
-            possible = not settlement.cuts.impossible(x)
-            if possible and (self.settled is None or cost < self.settled.objective):
+            if not settlement.cuts.impossible(x) and (self.settled is None or cost < self.settled.objective):
                 self.settled = Attempt(x, cost, plan.bound, False)
-            if possible and cost < lowest:
-                centre, lowest = x, cost
-            if self.stop.now or (centre is not None and lowest - plan.objective <= enough):
+            if self.stop.now or (self.settled is not None and self.settled.objective - plan.objective <= enough):
                 break
-            if lacking is None and centre is not None and not near:  # nothing new there: look nearer to it
-                near = True
-                continue
-            near = False
             mended = self._polish(plan.x, may_fail=True)
             if mended is None:  # what was bought cannot serve the load that must be served
                 break

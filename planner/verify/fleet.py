@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,10 +37,10 @@ class Fleet:
         Tier name by offer index, of the offers bought.
     placed
         Containers by (offer index, period index, zone name).
-    held
-        With operations: MWh held back by (offer index, period index), one value per season.
     daily_use
-        With operations: containers in daily use by (offer, period).
+        With operations: containers meant for daily use by (offer index, delivery index), one value per setting.
+    running
+        With operations: containers that run by (offer index, delivery index, period index), shape (seasons, settings).
     """
 
     problem: Problem
@@ -50,8 +51,8 @@ class Fleet:
     soh: NDArray[np.float64]
     tier: dict[int, str] = field(default_factory=dict)
     placed: dict[tuple[int, int, str], int] = field(default_factory=dict)
-    held: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
-    daily_use: dict[tuple[str, str], float] = field(default_factory=dict)
+    daily_use: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    running: dict[tuple[int, int, int], NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def bought(self) -> list[tuple[int, int]]:
@@ -163,40 +164,93 @@ def build_fleet(problem: Problem, plan: Plan, book: Book, tally: Tally) -> Fleet
 
 
 def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, int], periods: dict[str, int]) -> None:
-    """Wear the deliveries that are used every day, and note what is held back."""
-    tally.hold("daily_use", "held")
-    problem, book = fleet.problem, fleet.book
-    if plan.operations is None:
-        tally.fail("held", "the case has operations, the plan has none")
+    """Note what is meant for daily use and what runs, and wear it."""
+    tally.hold("daily_use", "running", "held")
+    problem, operating = fleet.problem, fleet.problem.case.operating
+    if plan.operations is None or operating is None:
+        tally.fail("running", "the case has operations, the plan has none")
         return
+    settings, seasons = len(operating.reserve_settings), len(operating.seasons)
     for use in plan.operations.daily_use:
-        o, p = offers.get(use.offer), periods.get(use.period)
-        if o is None or p is None or fleet.counts[o, p] == 0:
-            tally.fail("daily_use", f"daily use of {use.offer} in {use.period}: nothing was ordered there")
+        o, p, j = offers.get(use.offer), periods.get(use.period), _setting(operating.reserve_settings, use.reserve_frac)
+        if o is None or p is None or j is None or fleet.counts[o, p] == 0:
+            tally.fail(
+                "daily_use", f"daily use of {use.offer} in {use.period}: nothing was ordered there, or no setting"
+            )
             continue
-        count, worn = float(fleet.counts[o, p]), number(use.containers)
-        fleet.daily_use[use.offer, use.period] = worn
-        tally.at_most("daily_use", worn, count, f"containers of {use.offer} of {use.period} in daily use", count)
-        share = min(1.0, max(0.0, worn / count))
-        for q in np.flatnonzero(fleet.alive[o, p]):
-            age = (problem.periods[q].end - problem.periods[p].start) / 12.0
-            daily = min(book.soh(problem.offers[o], age, "daily"), fleet.soh[o, p, q])
-            fleet.soh[o, p, q] += share * (daily - fleet.soh[o, p, q])
-    seasons = len(plan.operations.seasons)
-    for row in plan.operations.held:
-        i, k = offers.get(row.offer), periods.get(row.period)
-        if i is None or k is None or not 0 <= row.season < seasons:
-            tally.fail("held", f"energy held back by {row.offer} in {row.period}: unknown offer, period or season")
+        fleet.daily_use.setdefault((o, p), np.zeros(settings))[j] += number(use.containers)
+    for (o, p), each in fleet.daily_use.items():
+        name, count = f"{problem.offers[o].offer} of {problem.periods[p].label}", float(fleet.counts[o, p])
+        tally.at_most("daily_use", float(each.sum()), count, f"containers of {name} in daily use", count)
+        tally.fail("daily_use", f"containers of {name} in daily use: less than none", max(0.0, -float(each.min())))
+    for row in plan.operations.running:
+        k, p, q = offers.get(row.offer), periods.get(row.delivery), periods.get(row.period)
+        j = _setting(operating.reserve_settings, row.reserve_frac)
+        text = f"{row.offer} of {row.delivery} running in {row.period}"
+        if k is None or p is None or q is None or j is None or not 0 <= row.season < seasons:
+            tally.fail("running", f"{text}: unknown offer, delivery, period, season or setting")
             continue
-        fleet.held.setdefault((i, k), np.zeros(seasons))[row.season] += number(row.energy_mwh)
-    full = book.case.reliability.reserve_frac
-    for (i, k), held in fleet.held.items():
-        usable = problem.offers[i].energy_usable_ac_mwh * full
-        room = float(
-            sum(fleet.counts[i, p] * fleet.soh[i, p, k] for p in np.flatnonzero(fleet.alive[i, :, k])) * usable
-        )
-        text = f"MWh held back by {problem.offers[i].offer} in {problem.periods[k].label}"
-        tally.at_most("held", float(held.max()), room, text, max(room, 1.0))
+        if not fleet.alive[k, p, q]:
+            tally.fail("running", f"{text}: it does not stand there then")
+            continue
+        fleet.running.setdefault((k, p, q), np.zeros((seasons, settings)))[row.season, j] += number(row.containers)
+    for (i, d, at), runs in fleet.running.items():
+        text = f"containers of {problem.offers[i].offer} of {problem.periods[d].label}"
+        text += f" running in {problem.periods[at].label}"
+        meant = fleet.daily_use.get((i, d), np.zeros(settings))
+        over = float((runs - meant).max())
+        tally.fail("running", f"{text}: {over:.3g} more than are meant for it", max(0.0, over) / fleet.counts[i, d])
+        tally.fail("running", f"{text}: less than none", max(0.0, -float(runs.min())))
+    for i, d in fleet.daily_use:
+        count = max(1.0, float(fleet.counts[i, d]))
+        for at in np.flatnonzero(fleet.alive[i, d]).tolist():
+            lost = [n * (fresh - soh) for n, fresh, soh, *_ in duties(fleet, i, d, at)]
+            fleet.soh[i, d, at] -= sum(lost) / count
+    _check_held(fleet, plan, tally, offers, periods)
+
+
+def _setting(settings: tuple[float, ...], reserve: object) -> int | None:
+    """Which setting a share of energy kept is."""
+    got = number(reserve)
+    return next((j for j, r in enumerate(settings) if abs(r - got) <= 1e-9), None)
+
+
+def duties(fleet: Fleet, o: int, p: int, q: int) -> Iterator[tuple[float, float, float, float, int]]:
+    """Of a delivery in a period, by setting: containers, health without and with daily use, share kept, setting."""
+    problem, operating = fleet.problem, fleet.problem.case.operating
+    meant = fleet.daily_use.get((o, p))
+    if operating is None or meant is None:
+        return
+    offer, age = problem.offers[o], (problem.periods[q].end - problem.periods[p].start) / 12.0
+    fresh = fleet.book.soh(offer, age)
+    daily = min(fleet.book.soh(offer, age, "daily"), fresh)
+    for j, kept in enumerate(operating.reserve_settings):
+        yield float(meant[j]), fresh, fresh - (1.0 - kept) * (fresh - daily), kept, j
+
+
+def _check_held(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, int], periods: dict[str, int]) -> None:
+    """What the plan says is left for outages is what does not swing."""
+    assert plan.operations is not None
+    problem, full = fleet.problem, fleet.book.case.reliability.reserve_frac
+    said = {(row.offer, row.period, row.season): number(row.energy_mwh) for row in plan.operations.held}
+    for name, o in offers.items():
+        usable = problem.offers[o].energy_usable_ac_mwh * full
+        for label, q in periods.items():
+            mine = [int(p) for p in np.flatnonzero(fleet.alive[o, :, q] & (fleet.counts[o] > 0))]
+            if not mine or not problem.offers[o].is_storage:
+                continue
+            top = usable * float(sum(fleet.counts[o, p] * fleet.soh[o, p, q] for p in mine))
+            for season in range(len(plan.operations.seasons)):
+                held = top
+                for p in mine:
+                    runs = fleet.running.get((o, p, q))
+                    if runs is not None:
+                        for _, _, soh, kept, j in duties(fleet, o, p, q):
+                            held -= float(runs[season, j]) * usable * soh * (1.0 - kept)
+                tally.same(
+                    "held", said.get((name, label, season), 0.0), held, f"MWh held back by {name} in {label}",
+                    max(top, 1.0),
+                )  # fmt: skip
 
 
 def _check_figures(offer: Offer, period: Period, order: Order, count: int, tally: Tally) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.operatingterms import Operations
-from planner.problem import Problem
-from planner.results import OperatedYears, OperatingYear, Plan, YearSchedule
+from planner.problem import Offer, Problem
+from planner.results import LotUse, OperatedYears, OperatingYear, Plan, YearSchedule
 from planner.seasons import YEAR_H, month_of_hours, season_of_steps
 from planner.simulate import replay
-from planner.verify.fleet import Fleet
+from planner.verify.fleet import Fleet, duties
 from planner.verify.flow import Flow
 from planner.verify.lookup import latest
-from planner.verify.outage import Units, Windows, fleet_units
+from planner.verify.outage import Part, Units, Windows, fleet_parts, fleet_units
 from planner.verify.tally import Tally, number
 
 FloatArray = NDArray[np.float64]
@@ -24,6 +25,8 @@ RECHARGE_H = 24
 #: Every how many hours such a pair of outages is tried.
 PAIR_EVERY = 7
 BATCH = 2000
+#: Fewer containers than this are rounding.
+_FEW = 1e-6
 
 
 class Year:
@@ -177,81 +180,137 @@ def _check_generators(fleet: Fleet, year: Year, s: YearSchedule, q: int, tally: 
         )
 
 
-def _containers(
-    fleet: Fleet, q: int, o: int, deliveries: list[int]
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Count, energy, energy held by season, and worn energy of the containers of some deliveries of an offer."""
-    problem, book = fleet.problem, fleet.book
-    seasons = len(problem.case.operating.seasons) if problem.case.operating is not None else 1
-    every = [fleet_units(fleet, q, s) for s in range(seasons)]
-    pairs = [(a, b) for a, b in fleet.bought if fleet.alive[a, b, q]]
-    at = [pairs.index((o, p)) for p in deliveries]
-    offer, full = problem.offers[o], book.case.reliability.reserve_frac
-    count = np.array([fleet.counts[o, p] for p in deliveries], dtype=float)
-    energy = np.array([offer.energy_usable_ac_mwh * full * fleet.soh[o, p, q] for p in deliveries])
-    held = np.array([[u.unit_energy[a] for u in every] for a in at])
-    ages = [(problem.periods[q].end - problem.periods[p].start) / 12.0 for p in deliveries]
-    soh = [min(book.soh(offer, a, "daily"), book.soh(offer, a)) for a in ages]
-    return count, energy, held, offer.energy_usable_ac_mwh * full * np.array(soh)
-
-
 def _check_lots(
     fleet: Fleet, year: Year, claimed: OperatingYear, s: YearSchedule, q: int, tally: Tally
-) -> dict[int, FloatArray] | None:
-    """Every lot within what its containers can do; energy per container by delivery (fleet_units order), shape (T,)."""
-    problem = fleet.problem
-    label, offers = problem.periods[q].label, {o.offer: i for i, o in enumerate(problem.offers)}
-    index = {p.label: i for i, p in enumerate(problem.periods)}
-    pairs = [(a, b) for a, b in fleet.bought if fleet.alive[a, b, q]]
-    each: dict[int, FloatArray] = {}
+) -> dict[tuple[int, int, int], FloatArray] | None:
+    """Every lot within what its containers can do; fullness of the swing of what runs, shape (T,).
+
+    By offer, delivery and setting.
+    """
+    problem, label = fleet.problem, fleet.problem.periods[q].label
     if tuple(lot.lot for lot in claimed.lots) != s.lots:
         tally.fail("stores", f"{label}: lots of plan and schedule differ")
         return None
-    for j, lot in enumerate(claimed.lots):
-        o = offers[lot.offer]
-        offer, deliveries = problem.offers[o], [index[d] for d in lot.deliveries]
-        if any((o, p) not in pairs for p in deliveries) or any(pairs.index((o, p)) in each for p in deliveries):
-            tally.fail("stores", f"{label}: {lot.lot} holds what does not stand there, or stands twice")
+    left = _standing(fleet, q)
+    size = {o: max(mwh, 1e-6) for o, mwh in left.items()}
+    fullness: dict[tuple[int, int, int], FloatArray] = {}
+    order = sorted(range(len(claimed.lots)), key=lambda j: claimed.lots[j].reserve_frac >= 1.0)
+    for j in order:  # what rests is what the lots that run leave
+        lot = claimed.lots[j]
+        found = _contents(fleet, year, lot, q)
+        if found is None or found[0] not in left or any((found[0], p, found[2]) in fullness for p in found[1]):
+            tally.fail("stores", f"{label}: {lot.lot} holds what does not stand there or run so, or stands twice")
             return None
-        count, energy, held, worn = _containers(fleet, q, o, deliveries)
-        up, swing = offer.availability_frac, energy[:, None] - held
-        most = swing.max(axis=0)
-        # Where nothing may be moved, containers only make up for what they lose by themselves, all alike.
-        full = most <= 1e-7 * energy.max(initial=0.0)
-        even = np.where(full, float(count.sum()), (count @ swing) / np.maximum(most, 1e-12))
-        power = up * offer.power_mw * float(even.min())
-        top, floor = up * float(count @ energy), up * (count @ held)
-        size = max(top, 1e-6)
-        over = float((s.charge[j] + s.discharge[j]).max()) - power
-        tally.fail(
-            "stores", f"{label}: {lot.lot} runs {over:.3g} MW above its power", max(0.0, over) / max(power, 1e-6)
-        )
-        both = float(np.minimum(s.charge[j], s.discharge[j]).max())
-        tally.fail("one_way", f"{label}: {lot.lot} charges and discharges at once", both / max(power, 1e-6))
-        keep = (1.0 - offer.self_discharge_frac_per_day) ** (year.dt / 24.0)
-        least = floor[np.roll(year.season, -1)]
-        least[-1] = top  # the year starts and ends full
-        before = np.concatenate([[least[-1]], s.stored[j][:-1]])
-        step = keep * before + year.dt * (offer.round_trip_eff_frac * s.charge[j] - s.discharge[j]) - s.stored[j]
-        tally.fail("stores", f"{label}: {lot.lot} gains or loses energy", float(np.abs(step).max()) / size)
-        outside = max(float((least - s.stored[j]).max()), float(s.stored[j].max()) - top)
-        tally.fail("stores", f"{label}: {lot.lot} leaves its range by {outside:.3g} MWh", max(0.0, outside) / size)
-        daily = np.array([fleet.daily_use.get((lot.offer, d), 0.0) for d in lot.deliveries])
-        allowed = up * year.operating.cycles_per_yr * float(daily @ worn)
-        used = float(s.discharge[j].sum()) * year.dt / year.years
-        text = f"{label}: {lot.lot} discharges {used:.6g} MWh a year, its daily use allows {allowed:.6g}"
-        tally.fail("budget", text, max(0.0, used - allowed) / size)
+        o, deliveries, k = found
+        if k is None:
+            able = _resting(fleet, o, q, left.pop(o), len(year.operating.seasons))
+        else:
+            able = _running(fleet, year, o, q, deliveries, k)
+            left[o] -= able.top
+        full = _check_lot(year, able, s, j, (lot, label), problem.offers[o], tally)
+        fullness |= {(o, p, k): full for p in deliveries if k is not None}
+    for o, mwh in left.items():
+        tally.fail("stores", f"{label}: {problem.offers[o].offer} has storage in no lot", max(0.0, mwh) / size[o])
+    for (o, p, at), runs in fleet.running.items():
+        if at == q and any((o, p, k) not in fullness for k in np.flatnonzero(runs.max(axis=0) > _FEW).tolist()):
+            tally.fail("stores", f"{label}: {problem.offers[o].offer} runs in no lot")
+            return None
+    return fullness
+
+
+def _standing(fleet: Fleet, q: int) -> dict[int, float]:
+    """Energy of each storage offer that works on average in a period, in MWh."""
+    found = {}
+    for o in fleet.used:
+        offer, stands = fleet.problem.offers[o], fleet.alive[o, :, q]
+        if offer.is_storage and fleet.counts[o, stands].any():
+            health = float((fleet.counts[o] * fleet.soh[o, :, q])[stands].sum())
+            found[o] = offer.availability_frac * _usable(fleet, o) * health
+    return found
+
+
+def _contents(fleet: Fleet, year: Year, lot: LotUse, q: int) -> tuple[int, list[int], int | None] | None:
+    """Offer, deliveries and setting of a lot, no setting for rest; None if there is nothing like it."""
+    problem = fleet.problem
+    index = {p.label: i for i, p in enumerate(problem.periods)}
+    o = next((i for i, offer in enumerate(problem.offers) if offer.offer == lot.offer), None)
+    deliveries = [index.get(d, -1) for d in lot.deliveries]
+    if o is None or any(p < 0 or not fleet.alive[o, p, q] or not fleet.counts[o, p] for p in deliveries):
+        return None
+    if lot.reserve_frac >= 1.0:
+        return o, deliveries, None
+    k = next((k for k, r in enumerate(year.operating.reserve_settings) if abs(r - lot.reserve_frac) <= 1e-9), None)
+    if k is None or any((o, p, q) not in fleet.running for p in deliveries):
+        return None
+    return o, deliveries, k
+
+
+def _usable(fleet: Fleet, o: int) -> float:
+    """Energy of a new container at the reserve level."""
+    return fleet.problem.offers[o].energy_usable_ac_mwh * fleet.book.case.reliability.reserve_frac
+
+
+@dataclass(frozen=True)
+class _Able:
+    """What a lot can do: power and floor by season, energy, yearly discharge."""
+
+    power: FloatArray
+    floor: FloatArray
+    top: float
+    budget: float
+
+
+def _running(fleet: Fleet, year: Year, o: int, q: int, deliveries: list[int], k: int) -> _Able:
+    """Deliveries that run at a setting, in proportion to their energy: the fullest container sets the power."""
+    offer, operating = fleet.problem.offers[o], year.operating
+    up, kept = offer.availability_frac, operating.reserve_settings[k]
+    runs = np.array([fleet.running[o, p, q][:, k] for p in deliveries])
+    each = np.array(
+        [next(soh for *_, soh, _, j in duties(fleet, o, p, q) if j == k) * _usable(fleet, o) for p in deliveries]
+    )
+    energy = up * (each @ runs)
+    top = float(energy.max())
+    share = np.bincount(year.season, minlength=len(operating.seasons)) / len(year.season)
+    return _Able(
+        offer.power_mw * energy / float(each.max()), top - (1.0 - kept) * energy, top,
+        operating.cycles_per_yr * (1.0 - kept) * float(share @ energy),
+    )  # fmt: skip
+
+
+def _resting(fleet: Fleet, o: int, q: int, energy: float, seasons: int) -> _Able:
+    """What is left of an offer only makes up for what it loses."""
+    offer = fleet.problem.offers[o]
+    power = offer.availability_frac * offer.power_mw * float(fleet.counts[o, fleet.alive[o, :, q]].sum())
+    return _Able(np.full(seasons, power), np.full(seasons, energy), energy, 0.0)
+
+
+def _check_lot(
+    year: Year, able: _Able, s: YearSchedule, j: int, what: tuple[LotUse, str], offer: Offer, tally: Tally
+) -> FloatArray:
+    """One lot step by step; how full its swing is at the start of each step, shape (T,)."""
+    lot, label = what
+    power, size = float(able.power.max()), max(able.top, 1e-6)
+    over = float((s.charge[j] + s.discharge[j] - able.power[year.season]).max())
+    tally.fail("stores", f"{label}: {lot.lot} runs {over:.3g} MW above its power", max(0.0, over) / max(power, 1e-6))
+    both = float(np.minimum(s.charge[j], s.discharge[j]).max())
+    tally.fail("one_way", f"{label}: {lot.lot} charges and discharges at once", both / max(power, 1e-6))
+    keep = (1.0 - offer.self_discharge_frac_per_day) ** (year.dt / 24.0)
+    ends = year.season != np.roll(year.season, -1)
+    ends[-1] = True  # each season and the year end full
+    least = np.where(ends, able.top, able.floor[year.season])
+    before = np.concatenate([[able.top], s.stored[j][:-1]])
+    step = keep * before + year.dt * (offer.round_trip_eff_frac * s.charge[j] - s.discharge[j]) - s.stored[j]
+    tally.fail("stores", f"{label}: {lot.lot} gains or loses energy", float(np.abs(step).max()) / size)
+    outside = max(float((least - s.stored[j]).max()), float(s.stored[j].max()) - able.top)
+    tally.fail("stores", f"{label}: {lot.lot} leaves its range by {outside:.3g} MWh", max(0.0, outside) / size)
+    used = float(s.discharge[j].sum()) * year.dt / year.years
+    text = f"{label}: {lot.lot} discharges {used:.6g} MWh a year, its setting allows {able.budget:.6g}"
+    tally.fail("budget", text, max(0.0, used - able.budget) / size)
+    tally.same("stores", lot.energy_mwh, able.top, f"{label}: energy of {lot.lot}", size)
+    if lot.reserve_frac < 1.0:
         tally.same("stores", lot.power_mw, power, f"{label}: power of {lot.lot}", max(power, 1e-6))
-        tally.same("stores", lot.energy_mwh, top, f"{label}: energy of {lot.lot}", size)
-        season = year.season
-        room = np.maximum(top - floor, 1e-12)[season]
-        full = np.clip((before - floor[season]) / room, 0.0, 1.0)
-        for k, p in enumerate(deliveries):
-            each[pairs.index((o, p))] = held[k][season] + full * swing[k][season]
-    standing = {i for i, (a, _) in enumerate(pairs) if problem.offers[a].is_storage}
-    if standing - set(each):
-        tally.fail("stores", f"{label}: storage that stands there is in no lot")
-    return each
+    floor = able.floor[year.season]
+    return np.asarray(np.clip((before - floor) / np.maximum(able.top - floor, 1e-12), 0.0, 1.0))
 
 
 def _check_stack(year: Year, claimed: OperatingYear, s: YearSchedule, tally: Tally) -> None:
@@ -262,34 +321,42 @@ def _check_stack(year: Year, claimed: OperatingYear, s: YearSchedule, tally: Tal
     tally.same("value_stack", sum(claimed.stack_musd.values()), usd / 1e6, f"value stack of {claimed.period}", size)
 
 
-def _window_units(units: Units, each: dict[int, FloatArray], steps: NDArray[np.int64]) -> FloatArray:
-    """Energy of every delivery at the start of outages, shape (W, U)."""
+def _window_units(
+    parts: list[Part], units: Units, fullness: dict[tuple[int, int, int], FloatArray], steps: NDArray[np.int64]
+) -> FloatArray:
+    """Energy of every unit at the start of outages, shape (W, U)."""
     energy = np.tile(units.energy, (len(steps), 1))
-    for u, per_container in each.items():
-        energy[:, u] = units.containers[u] * units.availability[u] * per_container[steps]
+    for u, part in enumerate(parts):
+        if part.setting is not None:
+            full = fullness[part.offer, part.delivery, part.setting][steps]
+            each = part.energy * (part.kept + (1.0 - part.kept) * full)
+            energy[:, u] = units.containers[u] * units.availability[u] * each
     return energy
 
 
 def _outage_from_every_hour(
-    fleet: Fleet, year: Year, each: dict[int, FloatArray], q: int, served: float, tally: Tally
+    fleet: Fleet, year: Year, fullness: dict[tuple[int, int, int], FloatArray], q: int, served: float, tally: Tally
 ) -> None:
     """An outage from the state of charge of every step, nothing lost; then pairs of outages with a short recharge."""
     period = fleet.problem.periods[q]
-    windows, units = Windows(fleet.problem, period.target_mw), fleet_units(fleet, q)
+    windows = Windows(fleet.problem, period.target_mw)
     scale = served / period.target_mw
-    live = units.first < windows.steps
-    starts = np.arange(0, len(year.load), year.per_hour)
     worst, at = 0.0, 0
-    for part in np.array_split(starts, max(1, len(starts) // BATCH)):
-        load = sum_of_profiles(windows, part) * scale
-        energy = _window_units(units, each, part)
-        lost = replay(load, units.power[live], energy[:, live], windows.dt_h, units.first[live], units.delta[live])
-        short = lost.sum(axis=1) / np.maximum(load.sum(axis=1), 1e-9)
-        if short.max(initial=0.0) > worst:
-            worst, at = float(short.max()), int(part[int(np.argmax(short))])
+    starts = np.arange(0, len(year.load), year.per_hour)
+    for season in range(len(year.operating.seasons)):
+        units, parts = fleet_units(fleet, q, season), fleet_parts(fleet, q, season)
+        live = units.first < windows.steps
+        mine = starts[year.season[starts] == season]
+        for part in np.array_split(mine, max(1, len(mine) // BATCH)):
+            load = sum_of_profiles(windows, part) * scale
+            energy = _window_units(parts, units, fullness, part)
+            lost = replay(load, units.power[live], energy[:, live], windows.dt_h, units.first[live], units.delta[live])
+            short = lost.sum(axis=1) / np.maximum(load.sum(axis=1), 1e-9)
+            if short.max(initial=0.0) > worst:
+                worst, at = float(short.max()), int(part[int(np.argmax(short))])
     tally.fail("outage_any_hour", f"{period.label}: an outage in step {at} of the year is not ridden through", worst)
     if q == len(fleet.problem.periods) - 1:
-        _note_pairs(fleet, year, each, windows, units, scale, q, tally)
+        _note_pairs(fleet, year, fullness, windows, scale, q, tally)
 
 
 def sum_of_profiles(windows: Windows, steps: NDArray[np.int64]) -> FloatArray:
@@ -299,13 +366,32 @@ def sum_of_profiles(windows: Windows, steps: NDArray[np.int64]) -> FloatArray:
 
 
 def _note_pairs(
-    fleet: Fleet, year: Year, each: dict[int, FloatArray], windows: Windows, units: Units, scale: float, q: int,
+    fleet: Fleet, year: Year, fullness: dict[tuple[int, int, int], FloatArray], windows: Windows, scale: float, q: int,
     tally: Tally,
 ) -> None:  # fmt: skip
     """How many outages could be followed by a second one after a day of recharging within the gate."""
     starts = np.arange(0, len(year.load), PAIR_EVERY * year.per_hour)
+    survived = []
+    for season in range(len(year.operating.seasons)):
+        mine = starts[year.season[starts] == season]
+        survived.append(_survives_twice(fleet, year, fullness, windows, scale, (q, season), mine))
+    share = float(np.concatenate(survived).mean())
+    tally.note(
+        "back_to_back",
+        f"{fleet.problem.periods[q].label}: after {RECHARGE_H} h of recharging within the gate, a second outage of full"
+        f" length is ridden through from {share:.1%} of the hours tried",
+    )
+
+
+def _survives_twice(
+    fleet: Fleet, year: Year, fullness: dict[tuple[int, int, int], FloatArray], windows: Windows, scale: float,
+    when: tuple[int, int], starts: NDArray[np.int64],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which outages from some steps of a period and season could be followed by a second one, shape (W,)."""
+    q, season = when
+    units = fleet_units(fleet, q, season)
     first = sum_of_profiles(windows, starts) * scale
-    energy = _window_units(units, each, starts)
+    energy = _window_units(fleet_parts(fleet, q, season), units, fullness, starts)
     stored = np.array([fleet.problem.offers[o].is_storage for o in units.offer])
     share = energy * stored
     used = first.sum(axis=1)
@@ -324,9 +410,4 @@ def _note_pairs(
     second = sum_of_profiles(windows, (starts + windows.steps + gap) % len(year.load)) * scale
     live = units.first < windows.steps
     lost = replay(second, units.power[live], again[:, live], windows.dt_h, units.first[live], units.delta[live])
-    survived = float((lost.sum(axis=1) <= 1e-6 * second.sum(axis=1)).mean())
-    tally.note(
-        "back_to_back",
-        f"{fleet.problem.periods[q].label}: after {RECHARGE_H} h of recharging within the gate, a second outage of full"
-        f" length is ridden through from {survived:.1%} of the hours tried",
-    )
+    return np.asarray(lost.sum(axis=1) <= 1e-6 * second.sum(axis=1))

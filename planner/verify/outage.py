@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from planner.problem import Problem
 from planner.seasons import YEAR_H, season_of_steps
-from planner.verify.fleet import Fleet
+from planner.verify.fleet import Fleet, duties
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -29,7 +29,7 @@ class Units:
     offer
         Offer index of each delivery; the youngest delivery of an offer comes last.
     containers
-        Whole containers.
+        How many they are.
     power, energy
         MW and MWh that count, of the whole delivery.
     unit_power, unit_energy
@@ -41,7 +41,7 @@ class Units:
     """
 
     offer: IntArray
-    containers: IntArray
+    containers: FloatArray
     power: FloatArray
     energy: FloatArray
     unit_power: FloatArray
@@ -67,20 +67,43 @@ def start_of(delay_h: float, dt_h: float) -> tuple[int, float]:
     return first, max(0.0, delay_h - first * dt_h)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Containers of a delivery that are alike: all of it, or with operations those that run at a setting."""
+
+    offer: int
+    delivery: int
+    setting: int | None
+    containers: float
+    energy: float
+    kept: float
+
+
+def parts_of(fleet: Fleet, o: int, p: int, q: int, season: int) -> list[Part]:
+    """Parts of a delivery in a period and season: those that stand by, and for each setting those that rest and run."""
+    usable = fleet.problem.offers[o].energy_usable_ac_mwh
+    usable *= fleet.book.case.reliability.reserve_frac if fleet.problem.offers[o].is_storage else 1.0
+    duty = list(duties(fleet, o, p, q))
+    if not duty:
+        return [Part(o, p, None, float(fleet.counts[o, p]), usable * float(fleet.soh[o, p, q]), 1.0)]
+    runs = fleet.running.get((o, p, q), np.zeros((season + 1, len(duty))))[season]
+    found = [Part(o, p, None, float(fleet.counts[o, p]) - sum(n for n, *_ in duty), usable * duty[0][1], 1.0)]
+    for meant, _, soh, kept, j in duty:
+        found.append(Part(o, p, None, meant - float(runs[j]), usable * soh, 1.0))
+        found.append(Part(o, p, j, float(runs[j]), usable * soh, kept))
+    return [part for part in found if part.containers > 0.0]
+
+
 def fleet_units(fleet: Fleet, q: int, season: int = 0) -> Units:
-    """What stands in period ``q``; with operations only the energy held back in a season counts."""
+    """What stands in period ``q``; with operations only the energy that a season keeps for outages counts."""
     book, offers = fleet.book, fleet.problem.offers
-    pairs = [(o, p) for o, p in fleet.bought if fleet.alive[o, p, q]]
-    reserve = book.case.reliability.reserve_frac
-    index = np.array([o for o, _ in pairs], dtype=np.int64)
-    count = np.array([fleet.counts[o, p] for o, p in pairs], dtype=np.int64)
-    share = np.array([book.availability(offers[o]) for o, _ in pairs], dtype=float)
-    power = np.array([offers[o].power_mw for o, _ in pairs], dtype=float)
-    full = np.array([reserve if offers[o].is_storage else 1.0 for o, _ in pairs], dtype=float)
-    energy = full * np.array([offers[o].energy_usable_ac_mwh * fleet.soh[o, p, q] for o, p in pairs], dtype=float)
-    if book.case.operating is not None:
-        energy = held_energy(fleet, q, season, index, count, energy)
-    starts = [start_of(book.delay_h(offers[o]), fleet.problem.dt_h) for o, _ in pairs]
+    parts = fleet_parts(fleet, q, season)
+    index = np.array([u.offer for u in parts], dtype=np.int64)
+    count = np.array([u.containers for u in parts], dtype=float)
+    share = np.array([book.availability(offers[u.offer]) for u in parts], dtype=float)
+    power = np.array([offers[u.offer].power_mw for u in parts], dtype=float)
+    energy = np.array([u.energy * u.kept for u in parts], dtype=float)
+    starts = [start_of(book.delay_h(offers[u.offer]), fleet.problem.dt_h) for u in parts]
     return Units(
         offer=index,
         containers=count,
@@ -89,26 +112,15 @@ def fleet_units(fleet: Fleet, q: int, season: int = 0) -> Units:
         unit_power=power,
         unit_energy=energy,
         availability=share,
-        mean_availability=np.array([offers[o].availability_frac for o, _ in pairs], dtype=float),
+        mean_availability=np.array([offers[u.offer].availability_frac for u in parts], dtype=float),
         first=np.array([f for f, _ in starts], dtype=np.int64),
         delta=np.array([d for _, d in starts], dtype=float),
     )
 
 
-def held_energy(fleet: Fleet, q: int, season: int, index: IntArray, count: IntArray, energy: FloatArray) -> FloatArray:
-    """Energy that each container holds back: the same in all of an offer, but for those that cannot hold as much."""
-    out = energy.copy()
-    for o in set(index.tolist()):
-        if not fleet.problem.offers[o].is_storage:
-            continue
-        mine = np.flatnonzero(index == o)
-        wanted = float(fleet.held.get((o, q), np.zeros(season + 1))[season])
-        levels = np.sort(np.append(energy[mine], 0.0))
-        # The common level is where the sum of min(energy, level) meets what is held back.
-        sums = np.array([float(count[mine] @ np.minimum(energy[mine], level)) for level in levels])
-        level = float(np.interp(min(wanted, sums[-1]), sums, levels))
-        out[mine] = np.minimum(energy[mine], level)
-    return out
+def fleet_parts(fleet: Fleet, q: int, season: int) -> list[Part]:
+    """Parts of every delivery that stands in a period, in the order of ``fleet_units``."""
+    return [u for o, p in fleet.bought if fleet.alive[o, p, q] for u in parts_of(fleet, o, p, q, season)]
 
 
 class Windows:

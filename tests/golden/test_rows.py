@@ -66,7 +66,7 @@ def operating_problem() -> Problem:
             },
             "curtailable": {"share_frac": 0.0, "usd_per_mwh": 0.0},
             "carbon": {"usd_per_t": 0.0, "grid_t_per_mwh": 0.0, "generator_t_per_mwh": 0.0},
-            "seasons": [[1, 2, 3, 10, 11, 12], [4, 5, 6, 7, 8, 9]],
+            "seasons": [[1, 2, 3, 10, 11, 12], [4, 5, 6, 7, 8, 9]], "reserve_settings": [0.0, 0.4],
         }
     )  # fmt: skip
     return replace(problem, case=problem.case.model_copy(update={"operations": operations}))

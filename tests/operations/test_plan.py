@@ -12,10 +12,9 @@ import planner
 from planner.faults import InputError
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
-from planner.operations.cuts import Learner, merged
+from planner.operations.cuts import Learner
 from planner.operations.schedule import plan_year, servable_mw
 from planner.operations.settle import Settlement
-from planner.operations.year import Store
 from planner.results import Plan
 from planner.verify import verify
 
@@ -145,15 +144,29 @@ def test_a_planted_fault_is_found(late: tuple[planner.Problem, Plan], check: str
     assert verdict.residuals[check] > 1e-6
 
 
-def test_holding_back_less_than_the_outages_need_is_found(late: tuple[planner.Problem, Plan]) -> None:
+def test_running_more_than_the_outages_leave_is_found(late: tuple[planner.Problem, Plan]) -> None:
     problem, plan = late
-    assert plan.operations is not None
-    less = tuple(h.model_copy(update={"energy_mwh": 0.9 * h.energy_mwh}) for h in plan.operations.held)
-    broken = plan.model_copy(update={"operations": plan.operations.model_copy(update={"held": less})}).with_schedules(
-        plan.schedules
+    years = plan.operations
+    assert years is not None and years.running
+    more = [row.model_copy(update={"reserve_frac": 0.0}) for row in years.running]
+    used = [row.model_copy(update={"reserve_frac": 0.0}) for row in years.daily_use]
+    lower = years.model_copy(update={"running": tuple(more), "daily_use": tuple(used)})
+    extra = years.model_copy(
+        update={"running": tuple(r.model_copy(update={"containers": 1.2 * r.containers}) for r in years.running)}
     )
-    verdict = verify(problem, broken, monte_carlo=False)
-    assert verdict.residuals["reliability"] > 1e-3
+    for wrong, check in ((lower, "held"), (extra, "running")):
+        broken = plan.model_copy(update={"operations": wrong}).with_schedules(plan.schedules)
+        verdict = verify(problem, broken, monte_carlo=False)
+        assert verdict.residuals[check] > 1e-3
+    if any(row.reserve_frac > 0.0 for row in years.running):
+        broken = plan.model_copy(update={"operations": lower}).with_schedules(plan.schedules)
+        assert verify(problem, broken, monte_carlo=False).residuals["reliability"] > 1e-3
+
+
+def containers(c: Coefficients, n: np.ndarray, y: np.ndarray, served_mw: float, run_frac: float = 1.0) -> Fleet:
+    """A fleet of ``n`` containers of each delivery, ``y`` at each setting, a share of which runs all the time."""
+    running = run_frac * y[:, None, None, :] * c.alive[:, :, None, None]
+    return Fleet(n, y, running, np.full(len(c.problem.periods), served_mw), np.zeros(0))
 
 
 def test_cuts_lie_below_every_schedule() -> None:
@@ -163,18 +176,17 @@ def test_cuts_lie_below_every_schedule() -> None:
     learner = Learner(campus)
     draw = np.random.default_rng(7)
 
+    stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
+
     def fleet() -> Fleet:
         n = draw.integers(1, 6, len(c.pairs)).astype(float)
-        y = n * draw.random(len(c.pairs))
-        held = np.zeros((len(c.problem.offers), len(c.problem.periods), 1))
-        made = Fleet(n, y, held, np.full(len(c.problem.periods), draw.uniform(8.0, 9.4)), np.zeros(0))
-        held[:, :, 0] = campus.totals(made).energy_mwh * draw.uniform(0.0, 0.9)
-        return made
+        y = (n * stored)[:, None] * draw.dirichlet(np.ones(1 + len(c.swing_frac)), len(c.pairs))[:, 1:]
+        return containers(c, n, y, draw.uniform(8.0, 9.4), draw.random())
 
     learner.learn([0], fleet(), 1e-5)
     for _ in range(4):
         other = fleet()
-        bounds, _ = learner.bounds_musd(other)
+        bounds = learner.bounds_musd(other)
         priced = np.array([cut.price_counts for cut in learner.cuts()])
         bound = float(bounds[priced, 0].max())
         assert bounds[~priced, 0].max(initial=0.0) <= 1e-6  # nor do they call a year impossible that has a schedule
@@ -182,19 +194,17 @@ def test_cuts_lie_below_every_schedule() -> None:
         assert year.cost_usd["unserved_mwh"] < 1e-6
         assert bound <= year.total_usd / 1e6 + 1e-9
         (k,) = learner.learn([0], other, 1e-6)
-        assert float(learner.bounds_musd(other)[0][k, 0]) == pytest.approx(year.total_usd / 1e6, rel=0.03, abs=2e-3)
+        assert float(learner.bounds_musd(other)[k, 0]) == pytest.approx(year.total_usd / 1e6, rel=0.03, abs=2e-3)
 
 
 def test_the_load_that_can_be_carried_is_the_most_that_has_a_schedule() -> None:
     """Newton's method against schedules just below and just above."""
     c = Coefficients(planner.load_case("tiny", LATE))
     campus = Campus(c)
-    stored = np.array([c.problem.offers[o].is_storage for o in c.pair_offer])
-    held = np.zeros((len(c.problem.offers), len(c.problem.periods), 1))
+    stored = np.array([float(c.problem.offers[o].is_storage) for o in c.pair_offer])
 
     def fleet(served_mw: float) -> Fleet:
-        served = np.full(len(c.problem.periods), served_mw)
-        return Fleet(3.0 * stored, 2.0 * stored, held, served, np.zeros(0))
+        return containers(c, 3.0 * stored, stored[:, None] * np.array([2.0, 0.5, 0.0, 0.5]), served_mw)
 
     most = servable_mw(campus, 0, fleet(11.0))
     assert 9.3 < most < 10.9
@@ -213,38 +223,22 @@ def test_full_stores_are_topped_up_at_full_load() -> None:
     mine = np.flatnonzero((c.pair_offer == o) & c.alive[:, 0])[:1]
     n = np.zeros(len(c.pairs))
     n[mine] = 4.0
-    held = np.zeros((len(c.problem.offers), len(c.problem.periods), 1))
-    fleet = Fleet(n, 0.0 * n, held, np.full(len(c.problem.periods), 9.3), np.zeros(0))
-    held[:, :, 0] = campus.totals(fleet).energy_mwh / campus.up_frac[:, None]
+    none = np.zeros((len(n), len(c.swing_frac)))
+    fleet = containers(c, n, none, 9.3)
     assert plan_year(campus, 0, fleet).cost_usd["unserved_mwh"] > 1e-4  # the gate is as wide as the load
     most = servable_mw(campus, 0, fleet)
     assert 9.29 < most < 9.3
-    served = np.full(len(c.problem.periods), most)
-    year = plan_year(campus, 0, Fleet(n, 0.0 * n, held, served, np.zeros(0)))
+    year = plan_year(campus, 0, containers(c, n, none, most))
     assert year.cost_usd["unserved_mwh"] < 1e-6 * most * 8760
     assert year.lots[0].store.energy_mwh == pytest.approx(float(year.dispatch.stored[0].min()), rel=1e-9)
 
 
-def test_merged_stores_cannot_lend_each_other_what_they_lack() -> None:
-    """A store that is wholly held back has cycles to spare, a free one has none: together they still do nothing."""
-    full = Store("full", 5.0, 20.0, np.array([20.0]), 300.0 * 20.0, 0.9, 1.0)
-    tired = Store("tired", 5.0, 20.0, np.array([0.0]), 0.0, 0.9, 1.0)
-    assert [s.throughput_mwh for s in merged([full, tired], 300.0, 0.2)] == [0.0, 6000.0]
-    assert len(merged([full, tired], 300.0, np.inf)) == 1
-    assert len(merged([full, replace(full, power_mw=6.0)], 300.0, 0.2)) == 1
-
-
-def test_all_containers_of_an_offer_have_the_same_share_in_daily_use(late: tuple[planner.Problem, Plan]) -> None:
-    problem, plan = late
+def test_no_container_runs_that_is_not_meant_to(late: tuple[planner.Problem, Plan]) -> None:
+    _, plan = late
     assert plan.operations is not None
-    counts = {(o.offer, o.period): o.containers for o in plan.orders}
-    shares: dict[str, set[float]] = {}
-    used = {(u.offer, u.period): u.containers for u in plan.operations.daily_use}
-    for (offer, period), count in counts.items():
-        if next(o for o in problem.offers if o.offer == offer).is_storage:
-            shares.setdefault(offer, set()).add(round(used.get((offer, period), 0.0) / count, 6))
-    assert shares
-    assert all(len(s) == 1 for s in shares.values())
+    meant = {(u.offer, u.period, u.reserve_frac): u.containers for u in plan.operations.daily_use}
+    for row in plan.operations.running:
+        assert row.containers <= meant[row.offer, row.delivery, row.reserve_frac] + 1e-9
 
 
 def test_fronts_refuse_operating_years() -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from planner.operations.schedule import follow, value_stack_usd
-from planner.operations.worth import best_worth, stored_value, worth, worths
+from planner.operations.worth import best_worth, chain, resting_worth, worth
 from planner.operations.year import Clock, Dispatch, Generator, Site, Store, operate, yearly_cost_usd
 from planner.units import HOURS_PER_YEAR
 from tests.operations.years import other_solver_usd, small_clock, small_site
@@ -40,7 +40,14 @@ def test_budgets_and_exports_that_cannot_count_are_left_out_and_change_nothing(s
     site, stores, generators = small_site(seed, clock)
     site = replace(site, export_mw=0.0)
     stores = [
-        replace(s, throughput_mwh=share * s.power_mw * HOURS_PER_YEAR * s.efficiency_frac / (1 + s.efficiency_frac))
+        replace(
+            s,
+            throughput_mwh=share
+            * float(s.power_mw.max())
+            * HOURS_PER_YEAR
+            * s.efficiency_frac
+            / (1 + s.efficiency_frac),
+        )
         for s in stores
     ]
     d = operate(clock, site, stores, generators, tolerance=1e-9)
@@ -72,8 +79,8 @@ def test_what_is_scheduled_holds_exactly_and_costs_hardly_more(seed: int) -> Non
     kept += (d.discharge - d.charge).sum(0) - clock.load_pu * size
     assert np.abs(kept).max() <= 1e-9 * size
     for j, s in enumerate(stores):
-        floor = s.floor_mwh[clock.floor_season]
-        floor[-1] = s.energy_mwh
+        floor = np.where(clock.season_ends, s.energy_mwh, s.floor_mwh[clock.season])
+        assert (d.charge[j] + d.discharge[j] - s.power_mw[clock.season]).max() <= 1e-9 * s.power_mw.max()
         before = np.concatenate([[s.energy_mwh], d.stored[j][:-1]])
         move = clock.dt_h * (s.efficiency_frac * d.charge[j] - d.discharge[j])
         assert np.abs(s.keep_frac * before + move - d.stored[j]).max() <= 1e-9 * s.energy_mwh
@@ -143,14 +150,14 @@ def test_the_worth_of_a_store_is_its_best_year(seed: int, hours: float, efficien
     """Against given values of energy one store alone: the chain and the linear program are the same number."""
     clock = small_clock(seed, 24 * 70)
     power = 7.3
-    store = Store("s", power, power * hours, np.zeros(1), cycles * power * hours, efficiency, 0.9995)
+    store = Store("s", np.full(1, power), power * hours, np.zeros(1), cycles * power * hours, efficiency, 0.9995)
     wide = Site(0.0, 1e3, 1e3, 1e3, np.zeros(1))
     plain = replace(clock, export_usd_per_mwh=clock.import_usd_per_mwh)
     d = operate(plain, wide, [store], [], tolerance=1e-9)
     # What the store moves, not the cost of the year: that prices what the solver's tolerance leaves unserved.
     earned = float(plain.import_usd_per_mwh @ (d.discharge - d.charge)[0]) * plain.dt_h / plain.years
     w = best_worth(plain, plain.import_usd_per_mwh, hours, efficiency, 0.9995, cycles)
-    proved = power * (w.power + hours * w.energy + hours * cycles * w.wear)
+    proved = power * (w.power.sum() + hours * (w.energy + w.swing).sum() + hours * cycles * w.wear)
     assert proved >= earned * (1 - 1e-6) - 1e-3
     assert proved <= earned * 1.00005 + 1.0
 
@@ -162,14 +169,16 @@ def test_any_chain_proves_a_bound(seed: int, other: int) -> None:
     node = small_clock(other, 72).import_usd_per_mwh
     draw = np.random.default_rng(other)
     floor = draw.uniform(0, 10, 2)
-    store = Store("s", 9.0, 31.0, floor, 31.0 * 200, 0.83, 0.999)
+    power = draw.uniform(1, 9, 2)
+    store = Store("s", power, 31.0, floor, 31.0 * 200, 0.83, 0.999)
     plain = replace(clock, import_usd_per_mwh=node, export_usd_per_mwh=node)
     d = operate(plain, Site(0.0, 1e3, 1e3, 1e3, np.zeros(1)), [store], [], tolerance=1e-9)
     earned = -total_usd(plain, d, [])
     for w in (
         worth(clock, node, draw.uniform(-50, 100, 72), draw.uniform(0, 30), 0.83, 0.999),
-        worth(clock, node, stored_value(node, 4.0, 3.0, 0.83, 0.999, 1.0), 4.0, 0.83, 0.999),
-        *worths(clock, node, 31 / 9, 0.83, 0.999, 200.0),
+        worth(clock, node, chain(clock, node, 4.0, 3.0, 0.83, 0.999), 4.0, 0.83, 0.999),
+        best_worth(clock, node, 31 / 9, 0.83, 0.999, 200.0),
+        resting_worth(clock, node, 31 / 9, 0.83, 0.999),
     ):
-        bound = w.power * 9.0 + w.energy * 31.0 - w.held @ floor + w.wear * 31.0 * 200
+        bound = w.power @ power + w.energy.sum() * 31.0 + w.swing @ (31.0 - floor) + w.wear * 31.0 * 200
         assert bound >= earned - 1e-4 * abs(earned) - 1e-3

@@ -33,10 +33,11 @@ def small_site(seed: int, clock: Clock) -> tuple[Site, list[Store], list[Generat
     stores = []
     for j in range(int(draw.integers(1, 4))):
         power = draw.uniform(3.0, 40.0)
+        each = power * (np.ones(1) if clock.seasons == 1 else draw.uniform(0.3, 1.0, clock.seasons))
         energy = power * draw.uniform(0.7, 9.0)
         floor = draw.uniform(0.0, 0.8, clock.seasons) * energy
         through = draw.uniform(0.1, 1.1) * 365 * energy
-        stores.append(Store(f"s{j}", power, energy, floor, through, draw.uniform(0.5, 0.97), draw.uniform(0.98, 1.0)))
+        stores.append(Store(f"s{j}", each, energy, floor, through, draw.uniform(0.5, 0.97), draw.uniform(0.98, 1.0)))
     generators = [Generator("g", draw.uniform(2.0, 9.0), draw.uniform(50.0, 200.0), draw.uniform(500.0, 6000.0))]
     site = Site(
         served, served * draw.uniform(0.93, 1.5), served * draw.uniform(0.0, 0.2), served * draw.uniform(0.0, 0.6),
@@ -80,10 +81,9 @@ def other_solver_usd(clock: Clock, site: Site, stores: list[Store], generators: 
         c, d = at[f"c{j}"], at[f"d{j}"]
         equal[step, c + step], equal[step, d + step] = -1.0, 1.0
         below({d + int(i): dt for i in step}, s.throughput_mwh * clock.years)
-        floor = s.floor_mwh[clock.floor_season]
-        floor[-1] = s.energy_mwh * (1 - 1e-9)
+        floor = np.where(clock.season_ends, s.energy_mwh * (1 - 1e-9), s.floor_mwh[clock.season])
         for i in step:
-            below({c + int(i): 1.0, d + int(i): 1.0}, s.power_mw)
+            below({c + int(i): 1.0, d + int(i): 1.0}, float(s.power_mw[clock.season[i]]))
             state = {c + int(k): dt * s.efficiency_frac * s.keep_frac ** (i - k) for k in range(i + 1)}
             state |= {d + int(k): -dt * s.keep_frac ** (i - k) for k in range(i + 1)}
             start = s.energy_mwh * s.keep_frac ** (i + 1)
