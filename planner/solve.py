@@ -226,14 +226,14 @@ class Run:
             lp.integrality_ = [kinds[int(i)] for i in integer]
         self._check(self.highs.passModel(lp), "passModel")
 
-    def seldom_guess(self) -> None:
+    def seldom_guess(self, at_first: bool = True) -> None:
         """Leave most of the solver's own heuristics out: plans come from elsewhere, the bound is what is wanted.
 
-        Only the search near the first relaxation stays: it is cheap, and a start may be far from the best.
+        Only the search near the first relaxation stays, unless a good start is known (``at_first`` False).
         """
         for name, value in {
             "mip_heuristic_effort": 0.05,
-            "mip_heuristic_run_rens": True,
+            "mip_heuristic_run_rens": at_first,
             "mip_heuristic_run_rins": False,
             "mip_heuristic_run_root_reduced_cost": False,
             "mip_heuristic_run_feasibility_jump": False,

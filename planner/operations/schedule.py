@@ -89,7 +89,9 @@ def lots_of(campus: Campus, p: int, fleet: Fleet) -> list[Lot]:
         lots += running
         offer, up = c.problem.offers[o], campus.up_frac[o]
         energy = float(totals.rest_mwh[o, p, 0] + totals.run_mwh[o, p, 0].sum())
-        rest = max(0.0, energy - sum(lot.store.energy_mwh for lot in running))
+        rest = energy - sum(lot.store.energy_mwh for lot in running)
+        if rest <= _ROUNDING * energy:
+            continue
         power = up * offer.power_mw * float(fleet.containers[mine].sum()) * rest / energy
         full = np.full(campus.clock.seasons, rest)
         name = f"{offer.offer} at rest"

@@ -36,6 +36,8 @@ T = TypeVar("T")
 ROUGH_GAP = 0.015
 #: Share of the time left that the first quick plan may take where operating years are still to be learned.
 _ROUGH_TIME_SHARE = 0.4
+#: Share of the time left that a bound problem may take where whole plans are still to be settled.
+_BOUND_TIME_SHARE = 0.5
 #: Share of the asked gap that the bound problem may leave open.
 _BOUND_GAP_SHARE = 0.1
 #: Containers that cost more than this share of the asked gap are whole in the bound problem.
@@ -203,7 +205,9 @@ class Parts:
             if attempt.x is None or self.stop.now or self.outages.add_violated(attempt.x) is None:
                 return attempt
             refined = self._refine(attempt.x)
-            if refined is not None and refined.objective <= attempt.objective + 2 * gap * abs(attempt.objective):
+            near = attempt.objective + 2 * gap * abs(attempt.objective)
+            # What operating years were found to cost is found for the next best binaries too: once is enough.
+            if refined is not None and (self.settlement is not None or refined.objective <= near):
                 refined.bound = bound
                 return refined
 
@@ -227,9 +231,10 @@ class Parts:
         whole = self.binary() | coarse
         while True:
             run = self._new_run(whole)
-            run.seldom_guess()
+            run.seldom_guess(at_first=start is None)
             run.enough = lambda best, bound: bound >= self._enough()
-            attempt = run.solve(self.gap_frac * _BOUND_GAP_SHARE, start=start)
+            limit = None if self.settlement is None else _BOUND_TIME_SHARE * self.stop.left_s()
+            attempt = run.solve(self.gap_frac * _BOUND_GAP_SHARE, limit, start)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(bound, attempt.bound)
@@ -240,7 +245,8 @@ class Parts:
             refined = self._refine(attempt.x, coarse)
             if refined is not None:
                 start = refined.x
-                if refined.objective <= attempt.objective + _REPAIR_GAP_SHARE * self.gap_frac * abs(attempt.objective):
+                near = attempt.objective + _REPAIR_GAP_SHARE * self.gap_frac * abs(attempt.objective)
+                if self.settlement is not None or refined.objective <= near:
                     refined.bound = bound
                     return refined
 

@@ -144,7 +144,11 @@ class Search(Parts):
 
     def _bound_passes(self, coarse: NDArray[np.bool_]) -> None:
         """Bound problem, then whole containers near it; again with the rows that were missing while that may help."""
-        start = self.best.x if self.neighbour and self.best is not None else None
+        start = None
+        if self.best is not None and self.best.x is not None and (self.neighbour or self.settlement is not None):
+            start = self.best.x.copy()
+            if self.settlement is not None:
+                self.settlement.cuts.raised_musd(start)
         for _ in range(_BOUND_PASSES):
             known = len(self.outages.rows)
             fine = self._timed("bound_problem", partial(self._bound_problem, coarse, start))
