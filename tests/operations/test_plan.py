@@ -247,11 +247,6 @@ def test_all_containers_of_an_offer_have_the_same_share_in_daily_use(late: tuple
     assert all(len(s) == 1 for s in shares.values())
 
 
-def test_fronts_refuse_operating_years() -> None:
-    with pytest.raises(InputError):
-        planner.trace_frontier(planner.load_case("tiny", ["operations.enabled=true"]))
-
-
 @pytest.mark.parametrize(
     ("override", "words"),
     [
