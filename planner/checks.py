@@ -322,5 +322,5 @@ def refuse_operations(problem: Problem, what: str) -> None:
     """
     if problem.case.operating is not None:
         raise InputError(
-            [Fault(problem.case.case, "operations.enabled", f"true, for {what}", "false: plans alone have it")]
+            [Fault(problem.case.case, "operations.enabled", f"true, for {what}", "false: plans and fronts alone")]
         )

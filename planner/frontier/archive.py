@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,6 +53,10 @@ class Archive:
         self.frame = frame
         self.levels.clear()
 
+    def without_slices(self) -> Archive:
+        """What stays true once more lazy rows are known: the bounds and the rows, not what was attained."""
+        return replace(self, framed=False, slices=[], facts=list(self.facts), rows=list(self.rows), levels={})
+
     def inside(self, vertex: Vertex) -> tuple[float, float]:
         """Normalised (exposure, cost) of a vertex."""
         return self.frame.inside((vertex.exposure, vertex.cost))
@@ -97,6 +101,11 @@ class Archive:
             if points[0][0] < hi:
                 curve = curve.merged(slice_curve(points, number, lo, hi), 1)
         return curve
+
+    def best_slices(self) -> list[Slice]:
+        """Those that the curve of what is attained is made of."""
+        numbers = {piece.tag[0] for piece in self.upper().pieces if piece.tag != NOTHING}
+        return [self.slices[number] for number in sorted(numbers)]
 
     def lower(self) -> Curve:
         """What is proved."""

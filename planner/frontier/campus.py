@@ -26,16 +26,23 @@ from planner.solve import Compiled, Stop
 Held = Mapping[tuple[str, str], int]
 
 
+#: How far a solution of the engine may violate a cut of the operating years, and miss load, before a row is added, per
+#: unit of the largest year and of the load: a bound and a solution further apart would contradict each other.
+_CUT_VIOLATED, _CUT_MISSING = 1e-8, 1e-9
+
+
 class LazyOutages:
-    """Outage rows for the engine, from ``planner.lazy``."""
+    """Outage rows and known cuts of the operating years for the engine, from ``planner.lazy``."""
 
     def __init__(self, outages: OutageRows, compiled: Compiled) -> None:
         # The engine keeps its own rows: the separation works on a copy of the arrays and of the names.
         own = replace(compiled, row_names=list(compiled.row_names))
         self.outages = OutageRows(outages.c, outages.columns, own, list(outages.rows))
+        if self.outages.cuts is not None:
+            self.outages.cuts.violated_frac, self.outages.cuts.missing_frac = _CUT_VIOLATED, _CUT_MISSING
 
     def violated(self, x: FloatArray) -> Rows | None:
-        """Outage rows that ``x`` violates."""
+        """Rows that ``x`` violates."""
         added = self.outages.add_violated(x)
         if added is None:
             return None

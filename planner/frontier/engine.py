@@ -53,6 +53,9 @@ class Engine:
         Start from that file if it is there.
     given
         A known solution, best near the cheap end, to start from.
+    earlier
+        What was traced of the same model while fewer lazy rows were known, with ``given`` only: its bounds still hold;
+        what it attained is attained again, at the cost that the rows known by now allow.
     ties
         Also look for less exposure at the same cost; needed where costs can tie.
     most_solves
@@ -70,6 +73,7 @@ class Engine:
     state: Path | None = None
     resume: bool = False
     given: FloatArray | None = None
+    earlier: Archive | None = None
     ties: bool = True
     most_solves: int = 1_000_000
     progress: Progress | None = None
@@ -85,7 +89,7 @@ class Engine:
             If stopped before both ends were found.
         """
         self.signature = signature_of(self.model)
-        self.archive = Archive()
+        self.archive = Archive() if self.earlier is None else self.earlier.without_slices()
         if self.resume and self.state is not None and self.state.exists():
             self.archive = Archive.load(self.state, self.signature)
         self.began = time.monotonic() - self.archive.seconds
@@ -138,6 +142,10 @@ class Engine:
             self._batch([replace(cheap, start=self._cheapest_known(), grain=grain), self._tie(0, gap, grain)])
             if self.ties:
                 self._batch([self._tie(1, gap, grain)])
+            if self.earlier is not None:
+                self._use_own_frame()
+                again = [part.vertices[0].x for part in self.earlier.best_slices()]
+                self._batch([Task(("again", k), (0.0, 1.0), given=x, grain=grain) for k, x in enumerate(again)])
         self._use_own_frame()
         self.archive.framed = True
 

@@ -14,7 +14,7 @@ from planner.frontier.nodeworth import LayerLeft, NodeWorth, layers_left, node_w
 from planner.frontier.pictures import static_pictures
 from planner.frontier.portfolio import Traced
 from planner.frontier.results import FrontierPoint
-from planner.writing import beside, json_text, write_texts
+from planner.writing import beside, json_text, schedule_files, write_texts
 
 PLANS = "plans"
 #: Points of a front at which sources are priced.
@@ -42,6 +42,8 @@ def write_frontier(traced: Traced, folder: Path) -> None:
             place = work / point.plan
             place.parent.mkdir(parents=True)
             place.write_text(json_text(plan), encoding="utf-8")
+            for name, content in schedule_files(plan).items():
+                (place.parent / name).write_bytes(content)
         (work / "frontier.csv").write_text(_csv(FrontierPoint, traced.frontier.points), encoding="utf-8")
         for name, text in _sourcing(traced).items():
             (work / name).write_text(text, encoding="utf-8")

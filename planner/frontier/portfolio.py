@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from planner.checks import refuse_operations
+from planner.faults import Fault, InputError
+from planner.frontier.archive import Archive
 from planner.frontier.campus import Campus, Held, columns_of, prepared, unlimited, values_by_name
 from planner.frontier.engine import Engine
 from planner.frontier.front import Front, front_of
-from planner.frontier.pieces import Standing
+from planner.frontier.pieces import Standing, standing
 from planner.frontier.reading import gathered
 from planner.frontier.results import Frontier
 from planner.frontier.start import keep_start, take_up_start
 from planner.frontier.walk import Walk
+from planner.frontier.years import COARSE, learn_along
 from planner.model.coefficients import Coefficients
 from planner.pipeline import judged
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.search import Search, Solution
-from planner.solve import Stop
+from planner.solve import NoPlan, Stop
 
 #: Share of the time that tracing may use.
 _TRACE_SHARE = 0.7
+#: Share of the time that the cheapest plan may use where it has operating years: its gap may stay open to the end.
+_CHEAPEST_SHARE = 0.5
 DEFAULT_THETAS = tuple(round(0.1 * k, 1) for k in range(11))
 
 
@@ -67,7 +71,7 @@ def trace_frontier(
     tolerance
         Share of the rectangle between the two ends that may stay uncovered.
     workers
-        Processes, each with one solver thread.
+        Processes, each with one solver thread; one alone with operating years, which are learned in this process.
     thetas
         Weights of security, 0 to 1, whose plans are reported too.
     free_firm
@@ -92,17 +96,23 @@ def trace_frontier(
 
     Raises
     ------
+    InputError
+        More than one worker with operating years.
     planner.solve.Infeasible
         No plan keeps the rules.
     planner.solve.NoPlan
         Stopped before both ends were found.
     """
-    refuse_operations(problem, "a front")
+    if workers > 1 and problem.case.operating is not None:
+        found = f"{workers}, for a case with operating years"
+        raise InputError([Fault("--workers", "", found, "1: years are operated on every processor anyway")])
     began = time.perf_counter()
     stop = Stop(problem.case.solver.time_limit_s if time_limit_s is None else time_limit_s)
     note("the cheapest plan")
     with stop.catching_interrupt():
-        cheap, search, solution = _start(unlimited(problem, measure), stop, audit, state, resume)
+        own = stop if problem.case.operating is None else Stop(_CHEAPEST_SHARE * stop.left_s())
+        cheap, search, solution = _start(unlimited(problem, measure), own, audit, state, resume)
+        stop.interrupted |= own.interrupted
         held = {} if free_firm else firm_level(search, cheap)
         timing = {"cheapest_plan": time.perf_counter() - began}
         with_site = False
@@ -191,9 +201,32 @@ def _traced(
     # Tracing may use most of the time, but the plans along the front need some too.
     own = Stop(stop.left_s() * _TRACE_SHARE)
     engine = Engine(
-        campus.two, tolerance, own, workers, campus.problem.case.solver.seed, audit, state, resume, given, False,
-        progress=progress,
+        campus.two, tolerance, own, workers, campus.problem.case.solver.seed, audit, state, resume, given,
+        ties=False, progress=progress,
     )  # fmt: skip
+    if campus.search.settlement is not None:
+        engine.tolerance = max(tolerance, COARSE)
     archive = engine.run()
+    if campus.search.settlement is not None:
+        note("learning the operating years along the front")
+        learn_along(campus, archive, tolerance, own)
+        archive = _finer(replace(engine, tolerance=tolerance, resume=False, earlier=archive), archive)
     stop.interrupted |= own.interrupted
     return front_of(archive, tolerance, own.now, {})
+
+
+def _finer(engine: Engine, coarse: Archive) -> Archive:
+    """What an engine adds to a coarse front; the coarse one where it is stopped before it has as much."""
+    if engine.stop.now:
+        return coarse
+    try:
+        finer = engine.run()
+    except NoPlan:
+        return coarse
+    stopped = engine.stop.now and _uncovered_frac(finer) > _uncovered_frac(coarse)
+    return coarse if stopped else finer
+
+
+def _uncovered_frac(archive: Archive) -> float:
+    now = standing(archive.upper(), archive.lower())
+    return 1.0 if now is None else now.uncovered_frac

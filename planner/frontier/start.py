@@ -41,7 +41,9 @@ def keep_start(folder: Path, problem: Problem, search: Search, solution: Solutio
 
 
 def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution] | None:
-    """The kept plan, judged anew; None if there is none for this question."""
+    """The kept plan, judged anew; None if there is none for this question, or it has schedules, which are not kept."""
+    if problem.case.operating is not None:
+        return None
     began = time.perf_counter()
     try:
         kept = json.loads((folder / START).read_text("utf-8"))

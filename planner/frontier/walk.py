@@ -210,7 +210,8 @@ class Walk:
         corners = np.array(self.corners())
         frame, upper = self.front.archive.frame, self.front.archive.upper()
         grid, each = np.linspace(corners[0, 0], corners[-1, 0], _GRID, retstep=True)
-        cost = np.array([upper.at(e) for e in grid]) + self._expected_rounding(grid)
+        # A whole plan may have a rounding less exposure than anything that was traced.
+        cost = np.array([min(upper.at(e), _OUT_OF_REACH) for e in grid]) + self._expected_rounding(grid)
         step = corners[np.searchsorted(corners[:, 0], grid, side="right") - 1, 1]
         open_ = np.ones(_GRID, dtype=bool)
         for tried in self.tried:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -23,7 +23,7 @@ from planner.pipeline import judged
 from planner.problem import FloatArray, Problem
 from planner.results import Plan
 from planner.search import DoesNotFit, Search, Solution
-from planner.solve import Infeasible, NoPlan, SolverFault, Stop
+from planner.solve import Attempt, Infeasible, NoPlan, SolverFault, Stop
 
 _CAP = "exposure_cap"
 #: Room that a plan's exposure has above the point it was made for.
@@ -99,22 +99,36 @@ class Maker:
         if wanted.exactly:
             return self._slowly(problem, wanted, began)
         try:
-            attempt = search.whole_plan(self.campus.columns(wanted.x), _ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S)
+            near = search.whole_plan(self.campus.columns(wanted.x), _ROUNDING_GAP, _ROUNDING_REACH, _ROUNDING_S)
         except (Infeasible, NoPlan, SolverFault):
-            attempt = None
-        if attempt is None or attempt.x is None:
+            near = None
+        if near is None or near.x is None:
             return self._slowly(problem, wanted, began)
+        slow = Made(None)
+        if wanted.far(near.objective, _QUICK_GAP):
+            # Few containers: the binaries of the fractional plan are not those of the best whole one.
+            slow = self._slowly(problem, wanted, began)
+            if slow.plan is not None:
+                # What the schedules of the other add to its cost is not known yet: within the gap it is no better.
+                room = 0.0 if search.settlement is None else search.gap_frac * abs(slow.plan.cost_musd)
+                if slow.plan.cost_musd <= near.objective + room:
+                    return slow
+                wanted = replace(wanted, bound_musd=max(wanted.bound_musd, slow.plan.bound_musd))
+        try:
+            return Made(self._quick(problem, wanted, near, began))
+        except (NoPlan, SolverFault):
+            return slow
+
+    def _quick(self, problem: Problem, wanted: Wanted, near: Attempt, began: float) -> Plan:
+        """A whole plan near the fractional one, judged; with operating years they are settled and scheduled first."""
+        search = self.campus.search
+        plan, years = search.with_years(near)
+        assert plan.x is not None
         solution = Solution(
-            attempt.x, attempt.objective, min(wanted.bound_musd, attempt.objective), self.campus.columns(wanted.x),
-            {}, tuple(search.outages.rows), False, len(search.compiled.row_lower), len(search.compiled.cost),
+            plan.x, plan.objective, min(wanted.bound_musd, plan.objective), self.campus.columns(wanted.x),
+            {}, tuple(search.outages.rows), False, len(search.compiled.row_lower), len(search.compiled.cost), years,
         )  # fmt: skip
-        quick = Made(self._judged(search, problem, solution, began))
-        if not wanted.far(solution.cost_musd, _QUICK_GAP):
-            return quick
-        # Few containers: the binaries of the fractional plan are not those of the best whole one.
-        slow = self._slowly(problem, wanted, began)
-        worse = slow.plan is None or quick.plan is None or slow.plan.cost_musd >= quick.plan.cost_musd
-        return quick if worse else slow
+        return self._judged(search, problem, solution, began)
 
     def _slowly(self, problem: Problem, wanted: Wanted, began: float) -> Made:
         """The whole search under the exposure limit, site and all."""

@@ -77,6 +77,8 @@ class Pool:
 
     clock: Clock
     values: list[Values] = field(default_factory=list)
+    #: Gates, per unit of the load behind them, of the sites without a plan that were learned from.
+    primed: set[tuple[float, ...]] = field(default_factory=set)
     _worths: dict[tuple[int, Make], Worth] = field(default_factory=dict)
 
     def add(self, values: Values) -> int:
@@ -212,7 +214,7 @@ class Learner:
         no use to a plan the whole load would teach nothing.
         """
         campus, clock = self.campus, self.campus.clock
-        known: set[tuple[float, ...]] = set()
+        known = self.pool.primed
         wanted: list[tuple[Site, Store, bool]] = []
         peak_over_mean = 1.0 / max(float(clock.load_pu.mean()), 1e-9)
         for p, period in enumerate(campus.c.problem.periods):

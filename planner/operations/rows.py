@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from planner.solve import INFINITY, Compiled
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
 Rows = tuple[csr_array, FloatArray, FloatArray]
-#: Million USD a year by which a cut must be violated to be added, per unit of the largest year.
+#: As ``CutRows.violated_frac`` in a search: years are settled in the end.
 _VIOLATED = 1e-5
 #: Unserved energy over that of the load that the search lets pass.
 _MISSING_FRAC = 1e-5
@@ -92,6 +93,8 @@ class CutRows:
         self.campus = Campus(c)
         self.learner = Learner(self.campus)
         self.known: list[tuple[int, int]] = []  # in the order of their rows
+        #: Million USD a year by which a cut must be violated to be added, per unit of the largest year.
+        self.violated_frac = _VIOLATED
         #: What all years together may hide before a cut is added, in million USD.
         self.tolerance_musd = 0.0
         #: Unserved energy over that of the load that is let pass: the last digits are mended in the plan alone.
@@ -131,7 +134,10 @@ class CutRows:
         starts = np.concatenate([[0], np.cumsum([len(part) for part in at])])
         matrix = csr_array((np.concatenate(data), np.concatenate(at), starts), shape=(len(keys), len(x)))
         matrix.sum_duplicates()
-        names = [f"operating[{self.c.problem.periods[p].label},{k}]" for k, p in keys]
+        names = [
+            f"operating[{self.c.problem.periods[p].label},{_digest(*row)}]"
+            for (_, p), *row in zip(keys, data, at, lower, strict=True)
+        ]
         return matrix, np.array(lower), np.full(len(keys), INFINITY), names
 
     def _worst(self, x: FloatArray) -> list[tuple[int, int]]:
@@ -142,7 +148,8 @@ class CutRows:
         hidden = float(weight @ np.maximum(0.0, short[priced].max(axis=0)))
         if hidden <= self.tolerance_musd:
             short[priced] = 0.0
-        least = np.where(priced[:, None], _VIOLATED * (1.0 + np.abs(self.operating_musd(x)).max()), self._missing(x))
+        accuracy = self.violated_frac * (1.0 + np.abs(self.operating_musd(x)).max())
+        least = np.where(priced[:, None], accuracy, self._missing(x))
         known = set(self.known)
         return [
             (int(k), p)
@@ -200,3 +207,8 @@ class CutRows:
         kept = (data != 0.0) & (at >= 0)
         constant = -float(np.dot(campus.gate(p), cut.gate) + campus.given_mw(p) @ cut.renewable)
         return data[kept], at[kept], constant
+
+
+def _digest(data: FloatArray, at: NDArray[np.int64], lower: float) -> str:
+    """What tells rows apart in every process: where a year stands in a pool does not."""
+    return hashlib.sha256(data.tobytes() + at.tobytes() + np.float64(lower).tobytes()).hexdigest()[:16]

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from scipy.sparse import csr_array
 
 from planner.frontier import trace
-from planner.frontier.bench import Bench
+from planner.frontier.bench import Bench, Rows
 from planner.frontier.crew import Processes
 from planner.frontier.curve import Curve, Fact, hidden_area, slice_curve
 from planner.frontier.engine import Engine
@@ -248,3 +249,37 @@ def test_a_bound_in_a_box_says_nothing_outside_it() -> None:
     assert lower.at(0.39) == 0.7
     assert lower.at(0.41) == -np.inf
     assert Curve.nothing(0.0, 1.0, np.inf).at(0.5) == np.inf
+
+
+class _Later:
+    """A lazy row that is known only once ``on`` is set: so many whole numbers in all, at least."""
+
+    def __init__(self, row: np.ndarray, side: float) -> None:
+        self.row, self.side, self.on = row, side, False
+
+    def violated(self, x: np.ndarray) -> Rows | None:
+        if not self.on or self.row @ x >= self.side - 1e-9:
+            return None
+        return csr_array(self.row[None, :]), np.array([self.side]), np.array([np.inf]), ["later"]
+
+
+def test_a_front_goes_on_from_an_earlier_one_when_more_rows_are_known() -> None:
+    """What was proved stays, what was attained is attained again: the same front as from the beginning."""
+    two, order = compiled_of(*MODEL.pyomo())
+    row = np.zeros(len(order))
+    row[two.integer] = 1.0
+    two.separation = later = _Later(row, 6.0)
+    first = Engine(two, 0.0, Stop(1e9)).run()
+    later.on = True
+    fresh = Engine(two, 0.0, Stop(1e9)).run()
+    start = fresh.slices[0].vertices[0].x
+    again = Engine(two, 0.0, Stop(1e9), given=start, earlier=first)
+    found = front_of(again.run(), 0.0, False, {})
+    whole = front_of(fresh, 0.0, False, {})
+    before = front_of(first, 0.0, False, {})
+    assert before.points[-1].cost < whole.points[-1].cost - 1e-3  # the row matters
+    assert not again.archive.incidents
+    assert found.uncovered_frac <= 1e-6
+    for e in np.linspace(whole.points[0].exposure, whole.points[-1].exposure, 50):
+        assert found.upper(e) == pytest.approx(whole.upper(e), abs=1e-5)
+        assert found.lower(e) <= whole.upper(e) + 1e-5

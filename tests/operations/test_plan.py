@@ -241,11 +241,6 @@ def test_no_container_runs_that_is_not_meant_to(late: tuple[planner.Problem, Pla
         assert row.containers <= meant[row.offer, row.delivery, row.reserve_frac] + 1e-9
 
 
-def test_fronts_refuse_operating_years() -> None:
-    with pytest.raises(InputError):
-        planner.trace_frontier(planner.load_case("tiny", ["operations.enabled=true"]))
-
-
 @pytest.mark.parametrize(
     ("override", "words"),
     [
