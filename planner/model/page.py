@@ -89,7 +89,7 @@ Rows are scaled for the solver, so their numbers may be a multiple of the formul
 | `lost_level[p,j]` | 0 to 1 | such a group can be lost in a period in which no load need be on |
 | `cycled[o,p,j]` | at least 0 | with `operations`: containers of a delivery meant for daily use at a reserve setting |
 | `running[o,p',p,s,j]` | at least 0 | how many of them run so in a period and season; the others rest and stay full |
-| `standing_mw[o,p]`, `held_mwh[o,p,s]` | at least 0 | sums over the deliveries of an offer: power, energy left for outages |
+| `standing_mw[o,p]`, `held_mwh[o,p,s]` | at least 0 | power of an offer; energy that it leaves for outages |
 | `run_mw[o,p,s,j]`, `run_mwh[o,p,s,j]` | at least 0 | the same of what runs at a setting |
 | `operating_musd[p]` | million USD a year | cost of an operating year, bounded by cuts ([more](operations.md)) |
 | `added_mw[r]` | 0 to its most | PV or wind that is added |
