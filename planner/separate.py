@@ -120,15 +120,11 @@ class Separator:
         """Take off what daily use takes from every offer, in place; ``fleet`` (O, P, M), ``reach`` (pairs, M)."""
         c = self.c
         active = np.flatnonzero(duty.cycled.max(axis=1, initial=0.0) > 1e-9)
-        o = c.pair_offer[active]
-        for j, swing in enumerate(c.swing_frac):
-            energy = c.duty_mwh[active, :, j][:, :, None]
-            fresh = np.minimum(reach[active][:, None], c.faded_mwh[active][:, :, None])
-            worn = np.minimum(reach[active][:, None], energy)
-            left = np.minimum(reach[active][:, None], (1.0 - swing) * energy)
-            less = (worn - fresh) * duty.cycled[active, j][:, None, None]
-            less += (left - worn) * duty.running[active, :, season, j][:, :, None]
-            np.add.at(fleet, o, c.availability[o][:, None, None] * c.alive[active][:, :, None] * less)
+        for p in range(fleet.shape[1]):
+            worn, left = c.duty_delivered_mwh(p, reach[active], active)
+            less = np.einsum("ij,imj->im", duty.cycled[active], worn)
+            less += np.einsum("ij,imj->im", duty.running[active, p, season], left)
+            np.add.at(fleet[:, p], c.pair_offer[active], less)
 
     def _by_power(self, counts: NDArray[np.int64], containers: FloatArray) -> FloatArray:
         """What every offer brings out against count vectors, shape (O, P, M)."""

@@ -284,7 +284,9 @@ class Coefficients:
             0.0,
         )
 
-    def duty_delivered_mwh(self, period: int, reach_mwh: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def duty_delivered_mwh(
+        self, period: int, reach_mwh: FloatArray, pairs: IntArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """How much less one container delivers for being worn by its setting, and how much less again while it runs.
 
         Parameters
@@ -293,17 +295,20 @@ class Coefficients:
             Of the outage.
         reach_mwh
             What the power of one container of each pair brings out, shape (pairs, ...).
+        pairs
+            Which pairs these are; all of them by default.
 
         Returns
         -------
         tuple
             Shape (pairs, ..., J) each; both are 0 or negative.
         """
-        shape = (len(self.pairs), *(1,) * (reach_mwh.ndim - 1))
-        up = (self.availability[self.pair_offer] * self.alive[:, period]).reshape(*shape, 1)
+        at = np.arange(len(self.pairs)) if pairs is None else pairs
+        shape = (len(at), *(1,) * (reach_mwh.ndim - 1))
+        up = (self.availability[self.pair_offer[at]] * self.alive[at, period]).reshape(*shape, 1)
         reach = reach_mwh[..., None]
-        fresh = np.minimum(reach, self.faded_mwh[:, period].reshape(*shape, 1))
-        energy = self.duty_mwh[:, period].reshape(*shape, -1)
+        fresh = np.minimum(reach, self.faded_mwh[at, period].reshape(*shape, 1))
+        energy = self.duty_mwh[at, period].reshape(*shape, len(self.swing_frac))
         worn = np.minimum(reach, energy)
         left = np.minimum(reach, (1.0 - self.swing_frac) * energy)
         return np.asarray(up * (worn - fresh)), np.asarray(up * (left - worn))

@@ -22,7 +22,6 @@ def declare(m: pyo.ConcreteModel, c: Coefficients) -> None:
     operating = c.problem.case.operating
     if operating is None:
         return
-
     m.duties = pyo.Set(initialize=[duty for _, _, duty in duty_parts(c)], dimen=3)
     m.cycled = pyo.Var(m.duties, domain=pyo.NonNegativeReals)
     m.running_parts = pyo.Set(initialize=[part for *_, part in running_parts(c)], dimen=5)

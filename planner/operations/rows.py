@@ -18,7 +18,6 @@ from planner.operations.year import FloatArray
 from planner.solve import INFINITY, Compiled
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
-Rows = tuple[csr_array, FloatArray, FloatArray]
 #: As ``CutRows.violated_frac`` in a search: years are settled in the end.
 _VIOLATED = 1e-5
 #: Unserved energy over that of the load that the search lets pass.

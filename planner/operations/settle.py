@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from planner.operations.campus import Fleet
+from planner.operations.campus import Fleet, Totals
 from planner.operations.operated import Operated
 from planner.operations.rows import CutRows
 from planner.operations.schedule import MISSING_FRAC, YearPlan, plan_year, servable_mw
@@ -29,9 +29,9 @@ _LITTLE = 0.3
 #: Years that are learned before it is looked again what the rest may hide: fixed, so that answers do not depend on the
 #: machine.
 _TOGETHER = 4
-#: A schedule takes about as long as this many years that are learned from on the way, settling a plan as long as so
-#: many for each of its years; most share of the limit that is kept for both.
-_SCHEDULE_YEARS, _SETTLING_YEARS = 3.0, 3.0
+#: Settling a plan and its schedules together take about as long as this many years that are learned from, for each of
+#: its years; most share of the limit that is kept for both.
+_KEPT_YEARS = 6.0
 _MOST_KEPT = 0.4
 #: Accuracy of schedules per unit of the asked gap, and its limits.
 _ACCURACY = 0.02
@@ -83,12 +83,13 @@ class Settlement:
 
     def _keep_time(self) -> None:
         """Keep time for the schedules and for settling a plan."""
-        needed = (_SCHEDULE_YEARS + _SETTLING_YEARS) * len(self.cuts.served) * self._year_s
+        needed = _KEPT_YEARS * len(self.cuts.served) * self._year_s
         self.stop.kept_s = min(needed, _MOST_KEPT * self.stop.limit_s)
 
     def _operate(self, x: FloatArray, enough_musd: float) -> float:
         fleet = self.cuts.fleet(x)
-        power = self.cuts.campus.totals(fleet).run_mw.sum(axis=(0, 2, 3))
+        totals = self.cuts.campus.totals(fleet)
+        power = totals.run_mw.sum(axis=(0, 2, 3))
         done: list[FloatArray] = []
         alike = max(_ALIKE, _FIRST_ALIKE / 2.0**self.rounds) if np.isfinite(enough_musd) else _ALIKE
         hidden = 0.0
@@ -103,7 +104,7 @@ class Settlement:
                 seen.append(p)
                 if fleet.served_mw[p] <= 1e-6 and power[p] <= 1e-6:
                     continue
-                what = self._profile(p, fleet)
+                what = self._profile(p, totals, float(fleet.served_mw[p]))
                 if all(np.abs(what - other).max() > alike for other in done):
                     done.append(what)
                     batch.append(p)
@@ -125,16 +126,15 @@ class Settlement:
         """What a plan decides about its operating years."""
         return Operated(self.cuts.campus, self.cuts.fleet(x), years)
 
-    def _profile(self, p: int, fleet: Fleet) -> FloatArray:
+    def _profile(self, p: int, totals: Totals, served_mw: float) -> FloatArray:
         """What a year is like per MW served: years alike teach the same."""
         campus = self.cuts.campus
-        totals, size = campus.totals(fleet), max(float(fleet.served_mw[p]), 1e-6)
         kinds: dict[tuple[int, int], FloatArray] = {}
         for o in campus.stores:
             runs = np.concatenate([totals.run_mw[o, p].ravel(), totals.run_mwh[o, p].ravel() / _HOURS])
             kinds[campus.kind(o)] = kinds.get(campus.kind(o), 0.0) + runs
         parts = [*(kinds[key] for key in sorted(kinds)), np.array(campus.gate(p)), totals.generator_mw[:, p]]
-        return np.concatenate(parts) / size
+        return np.concatenate(parts) / max(served_mw, 1e-6)
 
     def schedule(self, x: FloatArray) -> tuple[YearPlan, ...]:
         """Schedules of a whole plan; load may be missing in them."""

@@ -116,6 +116,9 @@ class Parts:
 
         The binaries of the purchase are those of ``x``, and no count of containers is further from it than ``within``.
         """
+        if self.settlement is not None:  # first the known cuts of the operating years that bind near ``x``
+            with self._fixed(self.purchase_binary(), x):
+                solved_with_every_row(self._new_run(np.zeros_like(self.compiled.integer)), self.outages, gap_frac)
         self.site_open = True
         with self._close_by(x, within):
             return self._whole(x, gap_frac, seconds=seconds, keen=True)

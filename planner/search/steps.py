@@ -22,7 +22,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.lazy import solved_with_every_row
 from planner.model.reliability import RowKey
 from planner.operations.schedule import MISSING_FRAC, YearPlan, years_musd
 from planner.operations.settle import Settlement
@@ -176,13 +175,6 @@ class Search(Parts):
             assert self.settled.x is not None
             self.settled.objective += self.settlement.cuts.raised_musd(self.settled.x)
             self.best = self.settled
-
-    def whole_plan(self, x: FloatArray, gap_frac: float, within: int, seconds: float) -> Attempt | None:
-        """As of ``Parts``, once the known cuts of the operating years that bind near ``x`` are rows."""
-        if self.settlement is not None:
-            with self._fixed(self.purchase_binary(), x):
-                solved_with_every_row(self._new_run(np.zeros_like(self.compiled.integer)), self.outages, gap_frac)
-        return super().whole_plan(x, gap_frac, within, seconds)
 
     def with_years(self, plan: Attempt) -> tuple[Attempt, tuple[YearPlan, ...]]:
         """A whole plan with its operating years settled and scheduled; the same plan where there are none.

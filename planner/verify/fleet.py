@@ -172,7 +172,11 @@ def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, in
         return
     settings, seasons = len(operating.reserve_settings), len(operating.seasons)
     for use in plan.operations.daily_use:
-        o, p, j = offers.get(use.offer), periods.get(use.period), _setting(operating.reserve_settings, use.reserve_frac)
+        o, p, j = (
+            offers.get(use.offer),
+            periods.get(use.period),
+            setting_of(operating.reserve_settings, use.reserve_frac),
+        )
         if o is None or p is None or j is None or fleet.counts[o, p] == 0:
             tally.fail(
                 "daily_use", f"daily use of {use.offer} in {use.period}: nothing was ordered there, or no setting"
@@ -185,7 +189,7 @@ def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, in
         tally.fail("daily_use", f"containers of {name} in daily use: less than none", max(0.0, -float(each.min())))
     for row in plan.operations.running:
         k, p, q = offers.get(row.offer), periods.get(row.delivery), periods.get(row.period)
-        j = _setting(operating.reserve_settings, row.reserve_frac)
+        j = setting_of(operating.reserve_settings, row.reserve_frac)
         text = f"{row.offer} of {row.delivery} running in {row.period}"
         if k is None or p is None or q is None or j is None or not 0 <= row.season < seasons:
             tally.fail("running", f"{text}: unknown offer, delivery, period, season or setting")
@@ -209,7 +213,7 @@ def read_operations(fleet: Fleet, plan: Plan, tally: Tally, offers: dict[str, in
     _check_held(fleet, plan, tally, offers, periods)
 
 
-def _setting(settings: tuple[float, ...], reserve: object) -> int | None:
+def setting_of(settings: tuple[float, ...], reserve: object) -> int | None:
     """Which setting a share of energy kept is."""
     got = number(reserve)
     return next((j for j, r in enumerate(settings) if abs(r - got) <= 1e-9), None)

@@ -13,7 +13,7 @@ from planner.problem import Offer, Problem
 from planner.results import LotUse, OperatedYears, OperatingYear, Plan, YearSchedule
 from planner.seasons import YEAR_H, month_of_hours, season_of_steps
 from planner.simulate import replay
-from planner.verify.fleet import Fleet, duties
+from planner.verify.fleet import Fleet, duties, setting_of
 from planner.verify.flow import Flow
 from planner.verify.lookup import latest
 from planner.verify.outage import Part, Units, Windows, fleet_parts, fleet_units
@@ -239,7 +239,7 @@ def _contents(fleet: Fleet, year: Year, lot: LotUse, q: int) -> tuple[int, list[
         return None
     if lot.reserve_frac >= 1.0:
         return o, deliveries, None
-    k = next((k for k, r in enumerate(year.operating.reserve_settings) if abs(r - lot.reserve_frac) <= 1e-9), None)
+    k = setting_of(year.operating.reserve_settings, lot.reserve_frac)
     if k is None or any((o, p, q) not in fleet.running for p in deliveries):
         return None
     return o, deliveries, k
