@@ -3,9 +3,10 @@
 
 Run ``python -m benchmarks.operations [--hours 8760] [--stores 3 5] [--years 2021 2022 2021-2022-2021-2022-2021]`` with
 the extra ``benchmark`` installed; years joined by dashes are one problem of all their hours. Both solve the hours with
-given sizes; each run is a process of its own, so that memory is that of one solver. The problem is the same: in PyPSA
-too every store is full at the turn from the last hour to the first, and charge and discharge share one power. Seconds
-are the processor's, so that a busy machine does not decide; building and solving the model count, imports do not.
+given sizes; ``--containers`` asks instead how many whole containers of two kinds to buy for one year. Each run is a
+process of its own, so that memory is that of one solver. The problem is the same: in PyPSA too every store is full at
+the turn from the last hour to the first, and charge and discharge share one power. Seconds are the processor's, so that
+a busy machine does not decide; building and solving the model count, imports do not.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from planner.problem import Problem
+    from planner.search import Search
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Power in MW, hours, round trip.
@@ -29,6 +35,9 @@ STORES = ((300.0, 4.0, 0.86), (150.0, 8.0, 0.78), (80.0, 2.0, 0.91), (40.0, 24.0
 #: simplex where the last one is asked for.
 METHODS = ("simplex", "ipm", *(["hipo"] if find_spec("highspy_extras") else []))
 SERVED_MW, GATE_MW, PV_MW = 1000.0, 1150.0, 600.0
+#: Containers to choose from: MW, hours, round trip, USD per kWh in the one year that is planned; most MW of each.
+CONTAINERS = {"block-a": (2.0, 4.0, 0.86, 14.0), "block-b": (3.0, 8.0, 0.78, 9.0)}
+MOST_MW, WHOLE_GAP = 900.0, 1e-4
 
 
 def series(years: str, hours: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,6 +125,107 @@ def pypsas(years: str, hours: int, stores: int, method: str) -> dict[str, float]
     return {"seconds": time.process_time() - began, "cost_usd": float(n.objective)}
 
 
+def container_case() -> Problem:
+    """One period of one year in which storage only shifts energy: nothing is held for outages."""
+    import tempfile
+
+    import yaml
+
+    from planner.inputs import load_case
+
+    tiny = ROOT / "cases" / "tiny.yaml"
+    case = yaml.safe_load(tiny.read_text(encoding="utf-8"))
+    case["tables"] = {name: str(tiny.parent / file) for name, file in case["tables"].items()}
+    case["load"] = {"target_mw": {"2028-01": SERVED_MW}, "final_floor_frac": 1.0, "shape": {"years": 1}}
+    case["site"]["energisation"] = {
+        name: {"2028-01": GATE_MW} for name in ("grid", "transformers", "permits")
+    }  # fmt: skip
+    case["operations"] = {
+        "enabled": True, "price_years": [2022], "seasons": [list(range(1, 13))], "cycles_per_yr": 1e4,
+        "reserve_settings": [0],
+    }  # fmt: skip
+    own = {offer["offer"]: offer for offer in case["offers"]["own"]}
+    for name, (mw, hours, efficiency, usd_per_kwh) in CONTAINERS.items():
+        own[name] |= {
+            "power_mw": mw, "energy_usable_ac_mwh": mw * hours, "energy_nameplate_dc_mwh": mw * hours,
+            "round_trip_eff_frac": efficiency, "price": {2028: usd_per_kwh},
+        }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "containers.yaml"
+        path.write_text(yaml.safe_dump(case), encoding="utf-8")
+        return load_case(str(path))
+
+
+def container_search() -> Search:
+    """The planner's search for the best numbers of containers, without the rules that PyPSA does not know."""
+    from planner.model.coefficients import Coefficients
+    from planner.model.row import RULES
+    from planner.search import Search
+    from planner.solve import Stop
+
+    search = Search(Coefficients(container_case()), Stop(900.0), WHOLE_GAP, 1)
+    search.rules = frozenset(RULES) - {"reliability", "fire", "site_area"}
+    return search
+
+
+def our_containers() -> dict[str, float]:
+    search = container_search()
+    search.c.problem.price_usd_per_mwh  # noqa: B018 - files are read before the clock starts
+    began = time.process_time()
+    found = search.run()
+    took = time.process_time() - began
+    counts = {name[0]: float(found.x[search.compiled.index(v)]) for name, v in search.model.containers.items()}
+    return {"seconds": took, "cost_usd": found.cost_musd * 1e6, "gap": found.gap_frac, **counts}
+
+
+def pypsas_containers(method: str) -> dict[str, float]:
+    """The same numbers as whole multiples of ``p_nom_mod``; with ``method`` for the linear programs at the nodes."""
+    import pandas as pd
+    import pypsa
+
+    from planner.operations.campus import Campus
+
+    search = container_search()
+    search.prepare()
+    campus, offers = Campus(search.c), [search.c.problem.offers[o] for o, _ in search.c.pairs]
+    clock = campus.clock
+    each = [search.compiled.cost[search.compiled.index(v)] * 1e6 for v in search.model.containers.values()]
+    began = time.process_time()
+    n = pypsa.Network()
+    n.set_snapshots(pd.RangeIndex(clock.steps))
+    n.add("Bus", "campus")
+    n.add("Load", "load", bus="campus", p_set=pd.Series(clock.load_pu * SERVED_MW))
+    n.add("Generator", "grid", bus="campus", p_nom=campus.gate(0)[0], marginal_cost=pd.Series(clock.import_usd_per_mwh))
+    n.add("Generator", "missing", bus="campus", p_nom=2 * SERVED_MW, marginal_cost=clock.unserved_usd_per_mwh)
+    for offer, usd in zip(offers, each, strict=True):
+        n.add(
+            "StorageUnit", offer.offer, bus="campus", p_nom_extendable=True, p_nom_mod=offer.power_mw,
+            p_nom_max=offer.power_mw * round(MOST_MW / offer.power_mw), capital_cost=usd / offer.power_mw,
+            max_hours=offer.energy_usable_ac_mwh / offer.power_mw, efficiency_store=offer.round_trip_eff_frac,
+            efficiency_dispatch=1.0, cyclic_state_of_charge=True,
+        )  # fmt: skip
+
+    def alike(network: pypsa.Network, snapshots: pd.Index) -> None:
+        """One power for both ways, and full at the turn of the year."""
+        m = network.model
+        power, store = m["StorageUnit-p_nom"], m["StorageUnit-state_of_charge"]
+        (unit,) = (d for d in store.dims if d not in ("snapshot", "_term"))
+        for name in network.storage_units.index:
+            mine, at = power.sel({power.dims[0]: name}), {unit: name}
+            flows = m["StorageUnit-p_store"].sel(at) + m["StorageUnit-p_dispatch"].sel(at)
+            m.add_constraints(flows - mine <= 0, name=f"shared power {name}")
+            hours = float(network.storage_units.max_hours[name])
+            last = store.sel({**at, "snapshot": snapshots[-1]})
+            m.add_constraints(last - hours * mine == 0, name=f"full {name}")
+
+    options = {"output_flag": False, "mip_rel_gap": WHOLE_GAP, "mip_lp_solver": method}
+    n.optimize(solver_name="highs", solver_options=options, include_objective_constant=False, extra_functionality=alike)
+    took = time.process_time() - began
+    cost = float(n.objective) - campus.baseline_usd_per_mw * SERVED_MW
+    counts = (n.storage_units.p_nom_opt / n.storage_units.p_nom_mod).round(6).to_dict()
+    return {"seconds": took, "cost_usd": cost, **counts}
+
+
 def measured(*words: str, limit_s: float) -> dict[str, float] | None:
     """Run one solver in a process of its own; None if it does not end in time."""
     try:
@@ -136,25 +246,32 @@ def main() -> None:
     words.add_argument("--years", nargs="+", default=["2021", "2022", "2021-2022-2021-2022-2021"])
     words.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     words.add_argument("--limit", type=float, default=900.0, help="seconds that PyPSA may take")
+    words.add_argument("--containers", action="store_true", help="whole containers of one year, not given sizes")
     words.add_argument("--run", choices=["ours", *METHODS], help="one solver, one size, in this process")
     asked = words.parse_args()
     if asked.run:
         size = (asked.years[0], asked.hours, asked.stores[0])
-        found = ours(*size) if asked.run == "ours" else pypsas(*size, asked.run)
+        if asked.containers:
+            found = our_containers() if asked.run == "ours" else pypsas_containers(asked.run)
+        else:
+            found = ours(*size) if asked.run == "ours" else pypsas(*size, asked.run)
         found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(found))
         return
-    for years, stores in itertools.product(asked.years, asked.stores):
-        size = ("--hours", str(asked.hours), "--stores", str(stores), "--years", years)
+    sizes = {
+        f"{years}, {stores} stores": ("--hours", str(asked.hours), "--stores", str(stores), "--years", years)
+        for years, stores in itertools.product(asked.years, asked.stores)
+    }
+    for name, size in ({"whole containers": ("--containers",)} if asked.containers else sizes).items():
         mine = measured("--run", "ours", *size, limit_s=asked.limit)
-        print(f"{years}, {stores} stores, ours", mine, flush=True)
+        print(f"{name}, ours", mine, flush=True)
         for method in asked.methods:
             other = measured("--run", method, *size, limit_s=asked.limit)
-            told = f"{years}, {stores} stores, PyPSA {method}"
+            told = f"{name}, PyPSA {method}"
             if other is None or mine is None:
                 print(told, f"no answer in {asked.limit:g} s", flush=True)
                 continue
-            ratios = {key: round(mine[key] / other[key], 7) for key in other}
+            ratios = {key: round(mine[key] / other[key], 7) for key in ("seconds", "cost_usd", "memory_mb")}
             print(told, other, "ours over PyPSA", ratios, flush=True)
 
 

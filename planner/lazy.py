@@ -23,6 +23,8 @@ from planner.solve import Attempt, Compiled, Run
 #: Rows violated by less than this share of the requirement count as satisfied.
 ROW_TOLERANCE = 2e-8
 _ROWS_PER_ROUND = 60
+#: Share of the requirement within which a row is nearly violated.
+_NEAR = 0.03
 #: Outage rows with more slack than this share of their requirement are dropped after the relaxation.
 _TIGHT = 1e-4
 
@@ -221,8 +223,14 @@ class OutageRows:
         if self.cuts is not None:
             self.cuts.drop_slack(self.compiled, x)
 
-    def missing(self, x: FloatArray) -> list[RowKey]:
-        """The worst violated rows that the problem does not have."""
+    def add_near(self, x: FloatArray) -> None:
+        """Append the outage rows that ``x`` nearly violates: plans near it with whole binaries may do so."""
+        fresh = self.missing(x, -_NEAR, len(self.separator.target) * len(self.c.contingencies)) if self.active else []
+        if fresh:
+            self.add(fresh)
+
+    def missing(self, x: FloatArray, tolerance: float = ROW_TOLERANCE, most: int = _ROWS_PER_ROUND) -> list[RowKey]:
+        """The worst rows violated by more than a tolerance that the problem does not have."""
         values = np.append(x, 0.0)  # column -1 stands for variables that are in no row
         used = np.zeros(len(self.c.problem.offers))
         for o, tiers in self.columns.tiers.items():
@@ -236,11 +244,11 @@ class OutageRows:
             used,
             values[self.columns.lost_levels],
             energised,
-            ROW_TOLERANCE,
+            tolerance,
             self._duty(values),
         )
         known = set(self.rows)
-        return [v.key for v in found if v.key not in known][:_ROWS_PER_ROUND]
+        return [v.key for v in found if v.key not in known][:most]
 
     def _duty(self, values: FloatArray) -> Duty | None:
         """What a solution runs in operating years."""

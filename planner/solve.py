@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -201,11 +202,14 @@ class Run:
     progress: Progress | None = None
     #: Told (cost of the best plan, bound): whether that is enough, so that the run may end.
     enough: Callable[[float, float], bool] = field(default=lambda best, bound: False)
+    #: Processors of a branch and bound.
+    processors: int = 1
     highs: highspy.Highs = field(init=False)
 
     def __post_init__(self) -> None:
         self.highs = silent_highs()
-        options = {"output_flag": False, "threads": 1, "parallel": "off", "random_seed": self.seed}
+        parallel = "off" if self.processors == 1 else "on"
+        options = {"output_flag": False, "threads": self.processors, "parallel": parallel, "random_seed": self.seed}
         for name, value in options.items():
             self.highs.setOptionValue(name, value)
 
@@ -293,14 +297,61 @@ class Run:
             solution.col_value = list(start)
             h.setSolution(solution)
         self._listen()
-        status = h.run()
+        status = self._ended()
         if status != highspy.HighsStatus.kError and h.getModelStatus() == highspy.HighsModelStatus.kUnknown:
             # A warm-started simplex run can lose its way on a nearly infeasible problem: start afresh.
             h.clearSolver()
-            status = h.run()
+            status = self._ended()
         if status == highspy.HighsStatus.kError:
             raise SolverFault("HiGHS returned an error")
         return self._read()
+
+    def _ended(self) -> highspy.HighsStatus:
+        """Run HiGHS; on several processors from a thread of its own, as a thread keeps the number it began with."""
+        if self.processors == 1:
+            status: highspy.HighsStatus = self.highs.run()
+            return status
+        with ThreadPoolExecutor(1) as thread:
+            status = thread.submit(self.highs.run).result()
+        return status
+
+    def twin(self) -> Run:
+        """The same linear program, as it stands and solved alike, in a HiGHS object of its own."""
+        twin = Run(self.problem, self.stop, self.seed)
+        self._check(twin.highs.passModel(self.highs.getLp()), "passModel")
+        twin.start_like(self)
+        return twin
+
+    def start_like(self, other: Run) -> None:
+        """Start from the basis of another run of the same rows and columns."""
+        self.highs.setBasis(other.highs.getBasis())
+
+    def fix(self, column: int, value: float) -> None:
+        """Fix a column of the loaded problem, keeping the basis."""
+        self._check(self.highs.changeColBounds(column, value, value), "changeColBounds")
+
+    def probed(self, column: int, value: float, iterations: int, limit: float = INFINITY) -> float:
+        """What the linear program costs once a column is fixed; infinite where it is known to pass a limit.
+
+        After so many iterations of the dual simplex, what they came to. Bounds and basis are afterwards what they were.
+        """
+        h = self.highs
+        basis = h.getBasis()
+        _, _, lower, upper, _ = h.getCol(column)
+        h.setOptionValue("objective_bound", limit)
+        h.setOptionValue("simplex_iteration_limit", iterations)
+        h.setOptionValue("time_limit", max(0.01, h.getRunTime() + self.stop.left_s()))
+        self.fix(column, value)
+        h.run()
+        state, cost = h.getModelStatus(), h.getObjectiveValue()
+        h.changeColBounds(column, lower, upper)
+        h.setOptionValue("objective_bound", INFINITY)
+        h.setOptionValue("simplex_iteration_limit", highspy.kHighsIInf)
+        h.setBasis(basis)
+        if state in (highspy.HighsModelStatus.kObjectiveBound, highspy.HighsModelStatus.kInfeasible):
+            return np.inf
+        # An unfinished run may already count more than the limit by what it is still infeasible in the dual.
+        return float(cost if state == highspy.HighsModelStatus.kOptimal else min(cost, limit))
 
     def _listen(self) -> None:
         """Let Ctrl-C and what is ``enough`` stop the run; report bound and incumbent while it goes on."""

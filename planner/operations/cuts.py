@@ -55,6 +55,14 @@ class Values:
     price_counts: bool
     uses: dict[tuple[int, int, int], tuple[float, float]] = field(default_factory=dict)
 
+    def wear_near(self, kind: tuple[int, int, int]) -> float | None:
+        """Value of wear of the stores most alike among those that were operated; None if none was."""
+
+        def unlike(other: tuple[int, int, int]) -> tuple[int, int]:
+            return abs(other[0] - kind[0]) + abs(other[1] - kind[1]), abs(other[2] - kind[2])
+
+        return self.uses[min(self.uses, key=unlike)][1] if self.uses else None
+
 
 def values_of(clock: Clock, d: Dispatch, stores: Mapping[tuple[int, int, int], Store], price_counts: bool) -> Values:
     """Energy values of a dispatch, moved inside what any of them must keep."""
@@ -96,7 +104,7 @@ class Pool:
             if kind[-1] == _RESTS:
                 return resting_worth(clock, node, hours, efficiency, keep)
             if kind not in self.values[k].uses:
-                return best_worth(clock, node, hours, efficiency, keep, cycles)
+                return best_worth(clock, node, hours, efficiency, keep, cycles, self.values[k].wear_near(kind))
             hours, wear = self.values[k].uses[kind]
             return worth(clock, node, chain(clock, node, wear, hours, efficiency, keep), wear, efficiency, keep)
 

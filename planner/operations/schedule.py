@@ -32,8 +32,7 @@ _ALIKE = 0.01
 _FEW = 1e-7
 #: Share of yearly budgets that the solver may not use, so that its accuracy costs nothing.
 _SPARE = 1e-5
-#: Hours of its own losses, and share of its energy, that a store plans to keep above its floor.
-_SPARE_H = 72.0
+#: Share of its energy that a store plans to keep above its floor: what the accuracy of the guide may cost.
 _SPARE_ENERGY = 1e-4
 #: Unserved energy over that of the load which counts as rounding.
 MISSING_FRAC = 1e-7
@@ -154,7 +153,7 @@ class _Standing:
 
     def operate(self, site: Site, tolerance: float, shortfall: bool = False) -> Dispatch:
         """The year with a little to spare everywhere."""
-        working = [_spared(lot.store, self.clock.dt_h) for lot, on in zip(self.lots, self.runs, strict=True) if on]
+        working = [_spared(lot.store) for lot, on in zip(self.lots, self.runs, strict=True) if on]
         spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in self.generators]
         site = replace(site, firm_import_mw=max(0.0, site.firm_import_mw - self.upkeep_mw))
         return operate(self.clock, site, working, spared, tolerance=tolerance, shortfall=shortfall)
@@ -190,10 +189,9 @@ def servable_mw(campus: Campus, p: int, fleet: Fleet) -> float:
     return site.served_mw * (1.0 - _NEWTON_SPARE)
 
 
-def _spared(s: Store, dt_h: float) -> Store:
-    """A store that plans to keep a little more than it must: at full load it covers what others lose by themselves."""
-    lost = s.energy_mwh * (1.0 - s.keep_frac ** (_SPARE_H / dt_h) + _SPARE_ENERGY)
-    floor = s.floor_mwh + np.minimum(lost, 0.25 * (s.energy_mwh - s.floor_mwh))
+def _spared(s: Store) -> Store:
+    """A store that plans to keep a little more than it must."""
+    floor = s.floor_mwh + np.minimum(_SPARE_ENERGY * s.energy_mwh, 0.25 * (s.energy_mwh - s.floor_mwh))
     return Store(
         s.name, s.power_mw, s.energy_mwh, floor, s.throughput_mwh * (1 - _SPARE), s.efficiency_frac, s.keep_frac
     )

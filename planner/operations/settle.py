@@ -16,7 +16,7 @@ from planner.solve import Stop
 from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 
 #: Accuracy of years that are only learned from: while much is hidden, and at the end.
-_COARSE, _LEARNING = 1e-2, 5e-4
+_COARSE, _LEARNING = 3e-3, 5e-4
 #: Years that differ by less than this in every MW, or in what is stored for four hours, per MW served teach the same;
 #: in the first rounds, which are far off anyway, by more.
 _ALIKE = 0.04
@@ -29,10 +29,10 @@ _LITTLE = 0.3
 #: Years that are learned before it is looked again what the rest may hide: fixed, so that answers do not depend on the
 #: machine.
 _TOGETHER = 4
-#: Settling a plan and its schedules together take about as long as this many years that are learned from, for each of
-#: its years; most share of the limit that is kept for both.
-_KEPT_YEARS = 6.0
-_MOST_KEPT = 0.4
+#: For each year of a plan, settling it, and scheduling it, take about as long as this many years that are learned from;
+#: most share of the limit that is kept for each.
+_SETTLING_YEARS, _SCHEDULE_YEARS = 3.0, 3.0
+_MOST_KEPT = 0.2
 #: Accuracy of schedules per unit of the asked gap, and its limits.
 _ACCURACY = 0.02
 _FINEST, _COARSEST = 1e-6, 1e-4
@@ -54,7 +54,7 @@ class Settlement:
     def __init__(self, cuts: CutRows, stop: Stop, gap_frac: float) -> None:
         self.cuts, self.stop, self.rounds = cuts, stop, 0
         self._accuracy = float(np.clip(_ACCURACY * gap_frac, _FINEST, _COARSEST))
-        self._year_s = 0.0
+        self._spent_s, self._operated = 0.0, 0
         self._scheduled: dict[tuple[int, bytes], YearPlan] = {}
         self._expected = np.full(len(cuts.served), np.inf)
 
@@ -81,10 +81,15 @@ class Settlement:
         """Operate all years of a whole plan."""
         self._operate(x, np.inf)
 
-    def _keep_time(self) -> None:
-        """Keep time for the schedules and for settling a plan."""
-        needed = _KEPT_YEARS * len(self.cuts.served) * self._year_s
-        self.stop.kept_s = min(needed, _MOST_KEPT * self.stop.limit_s)
+    @property
+    def settling_s(self) -> float:
+        """Seconds that settling a plan is expected to take."""
+        return self._seconds(_SETTLING_YEARS)
+
+    def _seconds(self, years: float) -> float:
+        """Seconds that so many years take for each year of a plan."""
+        needed = years * len(self.cuts.served) * self._spent_s / max(1, self._operated)
+        return float(min(needed, _MOST_KEPT * self.stop.limit_s))
 
     def _operate(self, x: FloatArray, enough_musd: float) -> float:
         fleet = self.cuts.fleet(x)
@@ -119,8 +124,9 @@ class Settlement:
             return
         began = time.monotonic()
         self.cuts.learner.learn(periods, fleet, tolerance)
-        self._year_s = max(self._year_s, (time.monotonic() - began) / len(periods))
-        self._keep_time()
+        self._spent_s += time.monotonic() - began
+        self._operated += len(periods)
+        self.stop.kept_s = self._seconds(_SCHEDULE_YEARS)
 
     def operated(self, x: FloatArray, years: tuple[YearPlan, ...]) -> Operated:
         """What a plan decides about its operating years."""

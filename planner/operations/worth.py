@@ -25,6 +25,8 @@ from planner.operations.year import Clock
 FloatArray = NDArray[np.float64]
 #: Tries for the value of wear that suits a yearly budget best.
 _WEAR_TRIES = 14
+#: Values of wear that are tried where that of a store much alike is known, over it; they say 0.1 % too little.
+_NEAR = (0.0, 0.625, 1.0, 1.6)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,10 @@ def resting_worth(clock: Clock, node: FloatArray, hours: float, efficiency: floa
     return worth(clock, node, chain(clock, node, never, hours, efficiency, keep), never, efficiency, keep)
 
 
-def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float) -> Worth:
+def best_worth(
+    clock: Clock, node: FloatArray, hours: float, efficiency: float, keep: float, cycles: float,
+    near: float | None = None,
+) -> Worth:  # fmt: skip
     """Values that say least for a store of ``hours`` MWh per MW which may discharge ``cycles`` times a year.
 
     Parameters
@@ -149,6 +154,8 @@ def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, 
         Of the store: MWh per MW, round trip, what a step leaves of a stored MWh.
     cycles
         Yearly discharge over energy; infinite where wear does not count.
+    near
+        Value of wear of a store much alike, if one is known: the search is short then.
     """
 
     def at(wear: float) -> tuple[float, Worth]:
@@ -156,6 +163,8 @@ def best_worth(clock: Clock, node: FloatArray, hours: float, efficiency: float, 
         budget = wear * cycles * hours if wear > 0 else 0.0
         return float(found.power.sum() + hours * (found.energy + found.swing).sum()) + budget, found
 
+    if near is not None and np.isfinite(cycles):
+        return min((at(near * share) for share in dict.fromkeys(_NEAR if near > 0 else (0.0,))), key=lambda f: f[0])[1]
     best = at(0.0)
     if not np.isfinite(cycles) or best[0] <= 0.0:
         return best[1]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import cpu_count, parent_process
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from planner.model.reliability import RowKey, seed_rows
 from planner.model.row import RULES
 from planner.operations.settle import Settlement
 from planner.problem import FloatArray
+from planner.search.narrow import Narrowing, dive
 from planner.solve import (
     BOUND_SLACK_MUSD,
     FEASIBILITY,
@@ -34,10 +36,12 @@ from planner.solve import (
 T = TypeVar("T")
 #: Gap of the first quick plan.
 ROUGH_GAP = 0.015
+#: Dives for the first quick plan before branch and bound looks for it.
+_DIVES = 3
 #: Share of the time left that the first quick plan may take where operating years are still to be learned.
 _ROUGH_TIME_SHARE = 0.4
-#: Share of the time left that a bound problem may take where whole plans are still to be settled.
-_BOUND_TIME_SHARE = 0.5
+#: Share of the time left, less what settling its plan takes, of a bound problem with operating years.
+_BOUND_TIME_SHARE = 0.9
 #: Share of the asked gap that the bound problem may leave open.
 _BOUND_GAP_SHARE = 0.1
 #: Containers that cost more than this share of the asked gap are whole in the bound problem.
@@ -46,19 +50,27 @@ _COARSE_GAP_SHARE = 1.0
 _REPAIR_GAP_SHARE = 0.5
 #: Seconds that one quick search for whole containers may take.
 _WHOLE_S = 3.0
+#: Share of the asked gap that places may cost beyond what containers alone do.
+_PLACED_GAP_SHARE = 0.05
 #: Share of the asked gap at which the search for whole containers near the bound problem gives up, and its seconds.
 _NEAR_GAP_SHARE = 0.1
 _NEAR_S = 8.0
 #: Share of the asked gap that the operating years may still hide at the end of the relaxation.
-LEARNING_GAP_SHARE = 0.3
+_LEARNING_GAP_SHARE = 0.3
 #: Share of the objective that years of the relaxation may hide: more is learned with binaries fixed, nearer to a plan.
 _RELAXED_FRAC = 0.02
+#: The same once it is narrowed, as a share of the asked gap: the plans of the bound problem teach more.
+_NARROWED_GAP_SHARE = 0.8
 #: Shares of the time limit after which operating years are no longer learned from: relaxed, and with binaries fixed.
 _RELAXING_TIME_SHARE, _REFINING_TIME_SHARE = 0.4, 0.7
 #: Share of the objective that they may hide before anything was learned from a solution.
 _FIRST_FRAC = 0.01
 #: Share of what the last round found that cuts already known may hide until the next one.
 _ROUND_SHARE = 0.1
+#: Share of the asked gap that schedules may cost beyond what is counted.
+_SCHEDULE_GAP_SHARE = 0.3
+#: Share of the asked gap within which a relaxation hides as little as the one before.
+_KNOWN_SHARE = 0.5
 #: Share of the asked gap that cuts already known may hide while rows are added.
 _KNOWN_GAP_SHARE = 0.1
 #: Seconds for the last linear program of a plan, also after a stop.
@@ -91,6 +103,8 @@ class Parts:
     #: ``choices`` of a neighbour's plan, to start from; none for no neighbour.
     neighbour: Mapping[str, float] = field(default_factory=dict)
     best: Attempt | None = field(default=None, init=False)
+    #: The best plan whose operating years were operated and counted.
+    settled: Attempt | None = field(default=None, init=False)
     bound: float = field(default=-np.inf, init=False)
 
     def prepare(self, known_rows: tuple[RowKey, ...] = ()) -> None:
@@ -101,6 +115,9 @@ class Parts:
         made = Prepared.of(self.c, rows, self.rules)
         self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self._hold()
+        self.narrowing = Narrowing(self.compiled)
+        self._known_musd = np.inf
+        self._relaxed: tuple[Run, Attempt] | None = None
         cuts = self.outages.cuts
         self.settlement = None if cuts is None else Settlement(cuts, self.stop, self.gap_frac)
         self.timing_s["build"] = time.perf_counter() - began
@@ -153,8 +170,9 @@ class Parts:
         goal = (self.bound + 2 * BOUND_SLACK_MUSD) / (1.0 - self.gap_frac) if self.bound > 0 else -np.inf
         return self._whole(x, self.gap_frac * _NEAR_GAP_SHARE, goal, _NEAR_S)
 
-    def _relax(self) -> Attempt:
-        """LP relaxation, outage rows added until none is violated."""
+    def _relax(self, first: bool = True) -> Attempt:
+        """LP relaxation, outage rows added until none is violated; with operating years, narrowed as far as it goes."""
+        learning = (_RELAXING_TIME_SHARE, _RELAXED_FRAC if first else _NARROWED_GAP_SHARE * self.gap_frac)
         run = self._new_run(np.zeros_like(self.compiled.integer))
         while True:
             attempt = run.solve()
@@ -166,13 +184,34 @@ class Parts:
             if self.progress:
                 self.progress("outage rows", float("nan"), attempt.bound)
             added = self.outages.add_violated(attempt.x)
-            if added is None and self._learned(attempt):
-                added = self.outages.add_violated(attempt.x)
+            if added is None and self._closer(run, attempt):
+                continue
+            if added is None and self._unlike_known(attempt):
+                if self._learned(attempt, *learning):
+                    added = self.outages.add_violated(attempt.x)
+                else:
+                    self._known_musd = attempt.objective
             if added is None:
-                if not self.neighbour:  # a neighbour's rows are slack here, and bind again once binaries are whole
+                # Rows of a neighbour or of a plan are slack here, and bind again once binaries are whole.
+                if first and not self.neighbour:
                     self.outages.drop_slack(attempt.x)
+                self._relaxed = run, attempt
                 return attempt
             run.add_rows(*added)
+
+    def _unlike_known(self, attempt: Attempt) -> bool:
+        """Whether a relaxation is far from the last one whose years hid little."""
+        return abs(attempt.objective - self._known_musd) > _KNOWN_SHARE * self.gap_frac * abs(attempt.objective)
+
+    def _closer(self, run: Run, attempt: Attempt) -> bool:
+        """Whether sides of binaries could be closed, so that the relaxation is nearer to a plan."""
+        if self.settlement is None or self.best is None:
+            return False
+        return self.narrowing.close(run, attempt, self.purchase_binary(), self.best.objective)
+
+    def _proved(self, attempt: Attempt) -> None:
+        """Count a dual bound of the narrowed problem."""
+        self.bound = max(self.bound, min(attempt.bound, self.narrowing.closed_musd))
 
     def _tolerate(self, objective: float) -> None:
         """Let cuts already known hide a little."""
@@ -181,13 +220,11 @@ class Parts:
             hiding = share * max(1.0, abs(objective))
             self.settlement.cuts.tolerance_musd = max(hiding, self._round_musd)
 
-    def _learned(
-        self, attempt: Attempt, time_share: float = _RELAXING_TIME_SHARE, least_frac: float = _RELAXED_FRAC
-    ) -> bool:
+    def _learned(self, attempt: Attempt, time_share: float, least_frac: float) -> bool:
         """Whether the operating years of a solution cost enough more than is known to go on."""
         if self.settlement is None or attempt.x is None or self.stop.now:
             return False
-        enough = max(LEARNING_GAP_SHARE * self.gap_frac, least_frac) * abs(attempt.objective)
+        enough = max(_LEARNING_GAP_SHARE * self.gap_frac, least_frac) * abs(attempt.objective)
         hidden = self.settlement.learn(attempt.x, enough, time_share)
         self._round_musd = _ROUND_SHARE * hidden  # while much is hidden, the last digits of what is known do not matter
         self._tolerate(attempt.objective)
@@ -197,11 +234,17 @@ class Parts:
         """Binaries whole, containers in fractions, to a rough gap; every outage row holds in the end.
 
         Fractional binaries hide outage rows. With the binaries of a rough solution fixed, the rows
-        that are missing are found by cheap linear programs.
+        that are missing are found by cheap linear programs. With operating years, whose programs are large, a dive
+        brings these binaries sooner than a branch and bound.
         """
+        for _ in range(_DIVES if self.settlement is not None else 0):
+            refined = self._dived()
+            if refined is not None:
+                refined.bound = bound
+                return refined
         while True:
             limit = None if self.settlement is None else _ROUGH_TIME_SHARE * self.stop.left_s()
-            attempt = self._new_run(self.binary()).solve(gap, limit)
+            attempt = self._new_run(self.binary(), processors=self._processors()).solve(gap, limit)
             if attempt.infeasible:
                 raise Infeasible
             bound = attempt.bound = max(attempt.bound, bound)
@@ -213,6 +256,16 @@ class Parts:
             if refined is not None and (self.settlement is not None or refined.objective <= near):
                 refined.bound = bound
                 return refined
+
+    def _dived(self) -> Attempt | None:
+        """Best containers for the binaries that a dive ends at; None if there are none."""
+        run, attempt = self._relaxed or (None, None)
+        self._relaxed = None
+        if run is None or attempt is None:  # the last dive taught rows that rule its binaries out
+            run = self._new_run(np.zeros_like(self.compiled.integer))
+            attempt = run.solve()
+        found = dive(run, attempt, self.binary(), self.outages.add_violated)
+        return None if found is None or found.x is None else self._refine(found.x)
 
     def _coarse(self, bound: float) -> NDArray[np.bool_]:
         """Containers so dear that half of one matters for the gap: generators, large long-duration blocks."""
@@ -233,10 +286,12 @@ class Parts:
         bound = -np.inf
         whole = self.binary() | coarse
         while True:
-            run = self._new_run(whole)
+            run = self._new_run(whole, processors=self._processors())
             run.seldom_guess(at_first=start is None)
             run.enough = lambda best, bound: bound >= self._enough()
-            limit = None if self.settlement is None else _BOUND_TIME_SHARE * self.stop.left_s()
+            limit = None
+            if self.settlement is not None:
+                limit = _BOUND_TIME_SHARE * max(0.0, self.stop.left_s() - self.settlement.settling_s)
             attempt = run.solve(self.gap_frac * _BOUND_GAP_SHARE, limit, start)
             if attempt.infeasible:
                 raise Infeasible
@@ -362,7 +417,8 @@ class Parts:
     def _placed_whole(self, x: FloatArray) -> FloatArray | None:
         """Whole placements for the containers of ``x``; None if they do not fit."""
         with self._fixed(self._without(self.columns.site), x):
-            return self._new_run(self._all_whole(), site=True).solve(self.gap_frac, time_limit_s=_WHOLE_S).x
+            run = self._new_run(self._all_whole(), site=True)
+            return run.solve(self.gap_frac * _PLACED_GAP_SHARE, time_limit_s=_WHOLE_S).x
 
     def _polish(self, x: FloatArray | None, may_fail: bool = False) -> Attempt | None:
         """Whole numbers rounded and fixed, the rest solved again to full accuracy; None for None, or if it may fail."""
@@ -384,23 +440,34 @@ class Parts:
         return attempt
 
     def _enough(self) -> float:
-        """Dual bound that closes the gap of a plan found from a neighbour; other searches go on for a better plan."""
-        if not self.neighbour or self.best is None:
-            return np.inf
-        return self.best.objective - self.gap_frac * abs(self.best.objective)
+        """Dual bound that closes the gap of a plan that is hard to better: a neighbour's, or one whose years are known.
 
-    def _closed(self) -> bool:
+        Other searches go on for a better plan.
+        """
+        if self.best is None or not (self.neighbour or self.best is self.settled):
+            return np.inf
+        return self.best.objective - self._share() * self.gap_frac * abs(self.best.objective)
+
+    def _closed(self, share: float | None = None) -> bool:
+        """Whether the gap is closed, or a share of it; before schedules are made they are left theirs."""
         if self.best is None:
             return False
-        cost = self.best.objective
-        return cost - self.bound <= self.gap_frac * abs(cost) + 3 * BOUND_SLACK_MUSD
+        cost, share = self.best.objective, self._share() if share is None else share
+        return cost - self.bound <= share * self.gap_frac * abs(cost) + 3 * BOUND_SLACK_MUSD
+
+    def _share(self) -> float:
+        return 1.0 if self.settlement is None else 1.0 - _SCHEDULE_GAP_SHARE
 
     def _all_whole(self) -> NDArray[np.bool_]:
         whole = self.compiled.integer.copy()
         whole[self.columns.placed[self.columns.placed >= 0]] = True
         return whole
 
-    def _new_run(self, integer: NDArray[np.bool_], site: bool = False) -> Run:
+    def _processors(self) -> int:
+        """Processors of a long branch and bound: all but for short searches, and where processes share them."""
+        return 1 if self.settlement is None or parent_process() is not None else cpu_count()
+
+    def _new_run(self, integer: NDArray[np.bool_], site: bool = False, processors: int = 1) -> Run:
         """A solver with the problem loaded; ``site`` keeps the rows of the site in any case."""
         problem = self.compiled
         if self.site_open and not site:
@@ -408,7 +475,7 @@ class Parts:
         report = self.progress if integer.any() else None
         if report is not None and self.narrowed:
             report = partial(_without_bound, report)
-        run = Run(problem, self.stop, self.seed, report)
+        run = Run(problem, self.stop, self.seed, report, processors=processors)
         run.load(integer)
         return run
 

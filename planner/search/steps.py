@@ -2,13 +2,14 @@
 
 1. LP relaxation with lazy outage rows.
 2. Rough plan: binaries whole, containers in fractions, a wide gap; it brings the outage rows
-   that fractional binaries hide, and a first whole plan.
+   that fractional binaries hide, and a first whole plan. With operating years a dive takes its place.
 3. Bound problem: the same to a fine gap, with coarse containers (generators, large blocks) whole too;
    then whole containers and placements for its binaries.
 4. Only if the gap is still open: whole containers and binaries at once, started from the best plan.
 
 A neighbour's plan takes the place of step 2: whole containers for its binaries, then the bound problem, which
-starts from them with all of its outage rows and ends as soon as its bound closes the gap.
+starts from them with all of its outage rows and ends as soon as its bound closes the gap. With operating years the
+same holds for the first whole plan, once its years are counted and the problem is narrowed by what it costs.
 
 Every dual bound counts; every kept solution is checked against all outage rows.
 """
@@ -26,7 +27,7 @@ from planner.model.reliability import RowKey
 from planner.operations.schedule import MISSING_FRAC, YearPlan, years_musd
 from planner.operations.settle import Settlement
 from planner.problem import FloatArray
-from planner.search.parts import LEARNING_GAP_SHARE, ROUGH_GAP, Parts
+from planner.search.parts import ROUGH_GAP, Parts
 from planner.solve import (
     FEASIBILITY,
     Attempt,
@@ -92,10 +93,9 @@ class Search(Parts):
 
     def _steps(self) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
-        self.best = None
-        self.settled: Attempt | None = None
+        self.best = self.settled = None
         self.bound = -np.inf
-        self._round_musd = 0.0
+        self._round_musd, self._asked_with = 0.0, 0
         self.fractions: FloatArray | None = None
         self.site_open = True
         try:
@@ -108,21 +108,24 @@ class Search(Parts):
         except NoPlan:  # stopped: what was found before still counts
             if self.best is None:
                 raise
+        finally:
+            self.narrowing.reopen()
         return self._solution()
 
     def _solve_all(self) -> None:
         if self.settlement is not None:
             self._timed("operating_years", self.settlement.cuts.learner.prime)
         relaxed = self._timed("relaxation", self._relax)
-        self.bound = max(self.bound, relaxed.bound)
+        self._proved(relaxed)
         self.fractions = relaxed.x
         if self.neighbour:
             self._timed("whole_containers", lambda: self._keep(self._from_neighbour()))
         if self.best is None:
             rough = self._timed("rough_plan", lambda: self._rough(relaxed.bound))
-            self.bound = max(self.bound, rough.bound)
+            self._proved(rough)
             self._timed("whole_containers", lambda: self._keep(self._whole(rough.x, ROUGH_GAP)))
             self.fractions = rough.x if rough.x is not None else relaxed.x
+        self._count_years()
         coarse = self._coarse(relaxed.bound)
         if not (self.neighbour and self._closed()):
             self._bound_passes(coarse)
@@ -149,10 +152,15 @@ class Search(Parts):
             start = self.best.x.copy()
             if self.settlement is not None:
                 self.settlement.cuts.raised_musd(start)
-        for _ in range(_BOUND_PASSES):
-            known = len(self.outages.rows)
+        for _ in range(_BOUND_PASSES if self.settlement is None else 1):
+            if self.settlement is not None:
+                relaxed = self._timed("relaxation", partial(self._relax, first=False))
+                self._proved(relaxed)
+                if relaxed.x is not None:
+                    self.outages.add_near(relaxed.x)
+            known, self._asked_with = len(self.outages.rows), len(self.compiled.row_lower)
             fine = self._timed("bound_problem", partial(self._bound_problem, coarse, start))
-            self.bound = max(self.bound, fine.bound)
+            self._proved(fine)
             if fine.x is not None:
                 self.fractions = start = fine.x
             if not self._closed():
@@ -161,20 +169,27 @@ class Search(Parts):
                 break  # without new rows another pass would bring the same bound
 
     def _settle(self, coarse: NDArray[np.bool_]) -> None:
-        """Learn the operating years at the best plan; search again while they cost more than was known."""
+        """Learn the operating years at the best plan; search again with every row that came to be known."""
         if self.settlement is None:
             return
         for _ in range(_SETTLING_PASSES):
-            if self.best is None or self.best is self.settled or (self.settled is not None and self.stop.now):
+            if self.best is None:
                 break
-            hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
-            if self._closed() or hidden <= LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
+            self._count_years()
+            if self._closed() or self.stop.now or len(self.compiled.row_lower) == self._asked_with:
                 break
             self._bound_passes(coarse)
         if self.settled is not None:  # what later plans taught holds for it too
             assert self.settled.x is not None
             self.settled.objective += self.settlement.cuts.raised_musd(self.settled.x)
             self.best = self.settled
+
+    def _count_years(self) -> None:
+        """Count in the best plan what its operating years cost, if that is not known yet."""
+        if self.settlement is None or self.best is None or self.best is self.settled:
+            return
+        if self.settled is None or not self.stop.now:
+            self._timed("operating_years", partial(self._settled, self.settlement, self.best))
 
     def with_years(self, plan: Attempt) -> tuple[Attempt, tuple[YearPlan, ...]]:
         """A whole plan with its operating years settled and scheduled; the same plan where there are none.
@@ -192,12 +207,12 @@ class Search(Parts):
             raise NoPlan(self.stop.interrupted)
         return self._scheduled(self.settlement, self.settled)
 
-    def _settled(self, settlement: Settlement, plan: Attempt) -> float:
-        """Count in a plan what its years cost; how much they hid before.
+    def _settled(self, settlement: Settlement, plan: Attempt) -> None:
+        """Count in a plan what its years cost.
 
         The use of its containers is planned again with what its years taught, until that brings next to nothing.
         """
-        first, enough = plan.objective, _SETTLED_GAP_SHARE * self.gap_frac * abs(plan.objective)
+        enough = _SETTLED_GAP_SHARE * self.gap_frac * abs(plan.objective)
         for _ in range(_SETTLING_ROUNDS):
             assert plan.x is not None
             x = plan.x.copy()
@@ -214,7 +229,6 @@ class Search(Parts):
                 break
             plan = mended
         self.best = self.settled
-        return np.inf if self.settled is None else max(0.0, self.settled.objective - first)
 
     def _keep(self, plan: Attempt | None) -> None:
         """Remember a plan if it is the best so far."""
@@ -233,7 +247,7 @@ class Search(Parts):
             best, years = self._timed("schedule", partial(self._scheduled, self.settlement, best))
             self.best = best
         assert best.x is not None
-        closed = self._closed()
+        closed = self._closed(1.0)
         self.timing_s["separation"] = self.outages.seconds
         fractions = self.fractions if self.fractions is not None else best.x
         return Solution(
@@ -300,7 +314,7 @@ class Search(Parts):
                 raise Infeasible
             if last.infeasible:
                 raise SolverFault("HiGHS calls the problem infeasible, yet a plan satisfies every row")
-            self.bound = max(self.bound, last.bound)
+            self._proved(last)
             self._keep(last)
             if self._closed() or len(self.outages.rows) > known or self.stop.now:
                 continue

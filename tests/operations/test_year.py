@@ -178,6 +178,7 @@ def test_any_chain_proves_a_bound(seed: int, other: int) -> None:
         worth(clock, node, draw.uniform(-50, 100, 72), draw.uniform(0, 30), 0.83, 0.999),
         worth(clock, node, chain(clock, node, 4.0, 3.0, 0.83, 0.999), 4.0, 0.83, 0.999),
         best_worth(clock, node, 31 / 9, 0.83, 0.999, 200.0),
+        best_worth(clock, node, 31 / 9, 0.83, 0.999, 200.0, near=draw.uniform(0, 30)),
         resting_worth(clock, node, 31 / 9, 0.83, 0.999),
     ):
         bound = w.power @ power + w.energy.sum() * 31.0 + w.swing @ (31.0 - floor) + w.wear * 31.0 * 200
