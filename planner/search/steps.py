@@ -87,12 +87,16 @@ class Search(Parts):
             If stopped before a plan was found.
         """
         self.prepare(known_rows)
-        with self.stop.catching_interrupt():
-            return self._steps()
+        return self.again()
 
-    def _steps(self) -> Solution:
+    def again(self, start: Attempt | None = None) -> Solution:
+        """``run`` for what was prepared before, whose bounds may have changed since; a whole plan to start from."""
+        with self.stop.catching_interrupt():
+            return self._steps(start)
+
+    def _steps(self, start: Attempt | None) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
-        self.best = None
+        self.best = start
         self.settled: Attempt | None = None
         self.bound = -np.inf
         self._round_musd = 0.0
@@ -168,7 +172,8 @@ class Search(Parts):
             if self.best is None or self.best is self.settled or (self.settled is not None and self.stop.now):
                 break
             hidden = self._timed("operating_years", partial(self._settled, self.settlement, self.best))
-            if self._closed() or hidden <= LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective):
+            enough = 0.0 if self.best is None else LEARNING_GAP_SHARE * self.gap_frac * abs(self.best.objective)
+            if self._closed() or hidden <= enough:
                 break
             self._bound_passes(coarse)
         if self.settled is not None:  # what later plans taught holds for it too
@@ -192,6 +197,14 @@ class Search(Parts):
             raise NoPlan(self.stop.interrupted)
         return self._scheduled(self.settlement, self.settled)
 
+    def known_musd(self, plan: Attempt) -> float:
+        """Least cost of a whole plan by what is known of its years by now; infinite where they have no schedule."""
+        if self.settlement is None or plan.x is None:
+            return plan.objective
+        if self.settlement.cuts.impossible(plan.x):
+            return np.inf
+        return plan.objective + self.settlement.cuts.raised_musd(plan.x.copy())
+
     def _settled(self, settlement: Settlement, plan: Attempt) -> float:
         """Count in a plan what its years cost; how much they hid before.
 
@@ -201,7 +214,7 @@ class Search(Parts):
         for _ in range(_SETTLING_ROUNDS):
             assert plan.x is not None
             x = plan.x.copy()
-            settlement.settle(x)
+            settlement.settle(x, enough)
             self.outages.add_violated(plan.x)
             settlement.cuts.raised_musd(x)
             cost = float(self.compiled.cost @ x) + self.compiled.offset

@@ -13,7 +13,7 @@ from planner.faults import InputError
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import Learner
-from planner.operations.schedule import plan_year, servable_mw
+from planner.operations.schedule import Standing, plan_year, servable_mw
 from planner.operations.settle import Settlement
 from planner.results import Plan
 from planner.verify import verify
@@ -206,11 +206,11 @@ def test_the_load_that_can_be_carried_is_the_most_that_has_a_schedule() -> None:
     def fleet(served_mw: float) -> Fleet:
         return containers(c, 3.0 * stored, stored[:, None] * np.array([2.0, 0.5, 0.0, 0.5]), served_mw)
 
-    most = servable_mw(campus, 0, fleet(11.0))
+    most = servable_mw(Standing.of(campus, 0, fleet(11.0)))
     assert 9.3 < most < 10.9
     assert plan_year(campus, 0, fleet(most)).cost_usd["unserved_mwh"] < 1e-6 * most * 8760
     assert plan_year(campus, 0, fleet(1.001 * most)).cost_usd["unserved_mwh"] > 1e-6 * most * 8760
-    assert servable_mw(campus, 0, fleet(9.0)) == pytest.approx(9.0, rel=1e-4)
+    assert servable_mw(Standing.of(campus, 0, fleet(9.0))) == pytest.approx(9.0, rel=1e-4)
 
 
 def test_full_stores_are_topped_up_at_full_load() -> None:
@@ -226,7 +226,7 @@ def test_full_stores_are_topped_up_at_full_load() -> None:
     none = np.zeros((len(n), len(c.swing_frac)))
     fleet = containers(c, n, none, 9.3)
     assert plan_year(campus, 0, fleet).cost_usd["unserved_mwh"] > 1e-4  # the gate is as wide as the load
-    most = servable_mw(campus, 0, fleet)
+    most = servable_mw(Standing.of(campus, 0, fleet))
     assert 9.29 < most < 9.3
     year = plan_year(campus, 0, containers(c, n, none, most))
     assert year.cost_usd["unserved_mwh"] < 1e-6 * most * 8760
