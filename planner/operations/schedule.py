@@ -25,6 +25,7 @@ from planner.operations.year import (
     Store,
     yearly_cost_usd,
 )  # fmt: skip
+from planner.units import HOURS_PER_YEAR
 
 #: Deliveries of an offer whose energy per container differs by less than this run as one lot.
 _ALIKE = 0.01
@@ -71,6 +72,11 @@ class YearPlan:
     def total_usd(self) -> float:
         """Cost of the year without the load's own energy at the hourly price."""
         return sum(self.stack_usd.values())
+
+    @property
+    def misses_load(self) -> bool:
+        """Whether more load is missing than rounding explains."""
+        return self.cost_usd["unserved_mwh"] > MISSING_FRAC * HOURS_PER_YEAR * max(1.0, self.site.served_mw)
 
 
 def lots_of(campus: Campus, p: int, fleet: Fleet) -> list[Lot]:

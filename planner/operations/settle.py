@@ -13,7 +13,7 @@ from planner.operations.schedule import MISSING_FRAC, Standing, YearPlan, guided
 from planner.operations.together import together
 from planner.operations.year import Dispatch, FloatArray
 from planner.solve import Stop
-from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
+from planner.units import USD_PER_MUSD
 
 #: Accuracy of years that are only learned from: while much is hidden, and at the end.
 _COARSE, _LEARNING = 1e-2, 5e-4
@@ -155,7 +155,7 @@ class Settlement:
         for p, standing, kinds in years:
             guide = self._guides[standing.key]
             plan = guided(standing, p, guide)
-            if _misses(plan) or plan.total_usd / USD_PER_MUSD > known_musd[p]:
+            if plan.misses_load or plan.total_usd / USD_PER_MUSD > known_musd[p]:
                 self._learned.add(standing.key)
                 told.append((p, *standing.by_kind(kinds, guide)))
         self.cuts.learner.learn_from(told, fleet, _LEARNING, MISSING_FRAC)
@@ -194,7 +194,7 @@ class Settlement:
 
     def short(self, x: FloatArray, years: tuple[YearPlan, ...]) -> list[int]:
         """Periods whose schedule misses load; why is learned."""
-        found, standing, fleet = [y.period for y in years if _misses(y)], self._standing(x), self.cuts.fleet(x)
+        found, standing, fleet = [y.period for y in years if y.misses_load], self._standing(x), self.cuts.fleet(x)
         once = list({standing[p].key: p for p in found}.values())
         rest = self._learn_from_guides(once, fleet, self.cuts.operating_musd(x))
         self.cuts.learner.learn(rest, fleet, _LEARNING)
@@ -210,8 +210,3 @@ class Settlement:
     def safe_mw(self, p: int) -> float:
         """Load that the gate alone can serve in every hour of a period, whatever the stores do."""
         return self.cuts.campus.grid_only_mw(p)
-
-
-def _misses(plan: YearPlan) -> bool:
-    """Whether a schedule misses more load than rounding explains."""
-    return plan.cost_usd["unserved_mwh"] > MISSING_FRAC * HOURS_PER_YEAR * max(1.0, plan.site.served_mw)
