@@ -61,7 +61,7 @@ def _losses(problem: Problem, measure: str, plan: Plan) -> list[tuple[float, flo
 
 
 def _expected(losses: list[tuple[float, float]], yearly_frac: float) -> float:
-    return sum((1 - (1 - yearly_frac) ** years) * musd for years, musd in losses)
+    return float(sum((1 - (1 - yearly_frac) ** years) * musd for years, musd in losses))
 
 
 def break_even_frac_per_yr(problem: Problem, measure: str, cheap: Plan, plan: Plan) -> float | None:

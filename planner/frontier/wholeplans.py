@@ -81,6 +81,8 @@ class Maker:
         self.stop = Stop(self.time_limit_s)
         self.campus = prepared(self.problem, self.measure, self.held, known_rows=self.rows, stop=self.stop)
         search = self.campus.search
+        if search.settlement is not None:
+            search.settlement.expects_little = True
         # In MWh: as a fraction the row would be smaller than the solver's tolerance.
         vectors = [v * search.c.required_mwh for v in exposure_vectors(search, self.measure)]
         none = np.full(len(vectors), -np.inf)
@@ -140,7 +142,7 @@ class Maker:
         return self._judged(search, problem, solution, began)
 
     def _slowly(self, problem: Problem, wanted: Wanted, began: float, near: Attempt | None = None) -> Made:
-        """The whole search under the exposure limit, site and all; from a whole plan near the fractional one, if any."""
+        """The whole search under the exposure limit, site and all; it may start from a whole plan."""
         search = copy.copy(self.campus.search)  # the same rows, so that none is found twice
         search.stop, search.timing_s = Stop(min(self.stop.left_s(), _SLOW_S)), {}
         if search.settlement is not None:

@@ -284,7 +284,6 @@ class Learner:
 
         Where load stays unserved, it is learned too that no schedule exists.
         """
-
         years = together(lambda p: (p, *self._operated(p, fleet, tolerance)), periods)
         return self.learn_from(years, fleet, tolerance)
 
@@ -296,6 +295,18 @@ class Learner:
             tolerance=tolerance, shortfall=shortfall,
         )  # fmt: skip
         return d, stores
+
+    def learn_missing(self, periods: Sequence[int], fleet: Fleet, tolerance: float, short_frac: float) -> None:
+        """Learn what load some periods miss, if any, and not what they cost."""
+        years = together(lambda p: self._operated(p, fleet, tolerance, shortfall=True), periods)
+        for p, (d, stores) in zip(periods, years, strict=True):
+            if self._misses(p, d, fleet, short_frac):
+                self.pool.add(values_of(self.campus.clock, d, stores, False))
+        self.years_operated += len(periods)
+
+    def _misses(self, p: int, d: Dispatch, fleet: Fleet, short_frac: float) -> bool:
+        missing = float(d.unserved.sum()) * self.campus.clock.dt_h / self.campus.clock.years
+        return missing > short_frac * float(fleet.served_mw[p]) * HOURS_PER_YEAR
 
     def learn_from(
         self, years: Sequence[Operated], fleet: Fleet, tolerance: float, short_frac: float = _SHORT_FRAC
@@ -309,8 +320,7 @@ class Learner:
             p, d, stores = year
             clock = self.campus.clock
             found = [values_of(clock, d, stores, True)]
-            missing = float(d.unserved.sum()) * clock.dt_h / clock.years
-            if missing > short_frac * float(fleet.served_mw[p]) * HOURS_PER_YEAR:
+            if self._misses(p, d, fleet, short_frac):
                 found.insert(0, values_of(clock, *self._operated(p, fleet, tolerance, shortfall=True), False))
             return found
 

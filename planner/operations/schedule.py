@@ -146,6 +146,7 @@ class Standing:
 
     @classmethod
     def of(cls, campus: Campus, p: int, fleet: Fleet) -> Standing:
+        """What a fleet puts on the site in a period."""
         site, lots = campus.site(p, fleet), lots_of(campus, p, fleet)
         least = 1e-6 * max(1.0, site.served_mw)
         runs = [

@@ -55,15 +55,20 @@ class Settlement:
         self.cuts, self.stop, self.rounds, self._gap_frac = cuts, stop, 0, gap_frac
         self._accuracy = float(np.clip(_ACCURACY * gap_frac, _FINEST, _COARSEST))
         self._year_s = 0.0
+        #: Whether whole plans are expected to teach little, as where many were settled before.
+        self.expects_little = False
         #: Years as operated for schedules, and which of them were learned from.
         self._guides: dict[str, Dispatch] = {}
         self._learned: set[str] = set()
+        #: Periods that lack load in the last whole plan.
+        self._short: set[int] = set()
         self._expected = np.full(len(cuts.served), np.inf)
 
     def afresh(self, stop: Stop) -> Settlement:
-        """For another search of the same problem, which knows what this one has scheduled and expects it to hide as much."""
+        """For another search of the same problem: it knows what was scheduled, and expects years to hide as much."""
         other = Settlement(self.cuts, stop, self._gap_frac)
         other._guides, other._learned, other._expected = self._guides, self._learned, self._expected
+        other.expects_little = self.expects_little
         return other
 
     @property
@@ -88,7 +93,7 @@ class Settlement:
         return 0.0 if late or self.rounds > _MOST_ROUNDS else self._operate(x, enough_musd)
 
     def settle(self, x: FloatArray, little_musd: float = 0.0) -> None:
-        """Operate all years of a whole plan; what all together hide is learned where it is more than ``little_musd``."""
+        """Operate all years of a whole plan; less than ``little_musd`` that all together hide need not be learned."""
         each = little_musd / (len(self._weight) * np.maximum(self._weight, 1e-300))
         self._operate(x, np.inf, self.cuts.operating_musd(x) + each)
 
@@ -132,21 +137,31 @@ class Settlement:
         if known_musd is None:
             self.cuts.learner.learn(periods, fleet, _COARSE)
         else:
-            self.cuts.learner.learn(self._learn_from_guides(periods, fleet, known_musd), fleet, _LEARNING)
+            self._learn_exactly(periods, fleet, known_musd)
         self._year_s = max(self._year_s, (time.monotonic() - began) / len(periods))
         self._keep_time()
+
+    def _learn_exactly(self, periods: list[int], fleet: Fleet, known_musd: FloatArray) -> None:
+        """Learn some years of a whole plan; one that lacked load and still does need not be priced yet."""
+        learner, cuts = self.cuts.learner, self.cuts
+        before = [p for p in periods if p in self._short]
+        learner.learn_missing(before, fleet, _LEARNING, MISSING_FRAC)
+        known = cuts.missing(fleet)
+        served = [p for p in periods if p not in before or not known[p]]
+        learner.learn(self._learn_from_guides(served, fleet, known_musd), fleet, _LEARNING)
+        self._short = set(np.flatnonzero(cuts.missing(fleet)).tolist())
 
     def _learn_from_guides(self, periods: list[int], fleet: Fleet, known_musd: FloatArray) -> list[int]:
         """Learn the years whose schedules take hardly more, as far as they miss load or cost more; what is left.
 
-        If the plan stays, these are its schedules.
+        If the plan stays, these are its schedules. Where little is expected, every year is scheduled first.
         """
         campus = self.cuts.campus
         years, rest = [], []
         for p in periods:
             standing = Standing.of(campus, p, fleet)
             kinds = standing.kinds(campus)
-            if kinds is None:
+            if kinds is None and not self.expects_little:
                 rest.append(p)
             elif standing.key not in self._learned:
                 years.append((p, standing, kinds))
@@ -155,8 +170,12 @@ class Settlement:
         for p, standing, kinds in years:
             guide = self._guides[standing.key]
             plan = guided(standing, p, guide)
-            if plan.misses_load or plan.total_usd / USD_PER_MUSD > known_musd[p]:
-                self._learned.add(standing.key)
+            if not plan.misses_load and plan.total_usd / USD_PER_MUSD <= known_musd[p]:
+                continue
+            self._learned.add(standing.key)
+            if kinds is None:
+                rest.append(p)
+            else:
                 told.append((p, *standing.by_kind(kinds, guide)))
         self.cuts.learner.learn_from(told, fleet, _LEARNING, MISSING_FRAC)
         return rest

@@ -215,12 +215,15 @@ class Search(Parts):
             assert plan.x is not None
             x = plan.x.copy()
             settlement.settle(x, enough)
+            known = len(self.outages.rows)
             self.outages.add_violated(plan.x)
+            holds = len(self.outages.rows) == known and not settlement.cuts.impossible(x)
             settlement.cuts.raised_musd(x)
             cost = float(self.compiled.cost @ x) + self.compiled.offset
-            if not settlement.cuts.impossible(x) and (self.settled is None or cost < self.settled.objective):
+            if holds and (self.settled is None or cost < self.settled.objective):
                 self.settled = Attempt(x, cost, plan.bound, False)
-            if self.stop.now or (self.settled is not None and self.settled.objective - plan.objective <= enough):
+            done = holds and self.settled is not None and self.settled.objective - plan.objective <= enough
+            if self.stop.now or done:
                 break
             mended = self._polish(plan.x, may_fail=True)
             if mended is None:  # what was bought cannot serve the load that must be served

@@ -17,6 +17,7 @@ from planner.frontier import weighted
 from planner.frontier.campus import limited
 from planner.frontier.files import write_frontier
 from planner.frontier.portfolio import Traced, cheapest, trace_frontier
+from planner.frontier.wholeplans import Made, Maker, Wanted
 from planner.operations.schedule import YearPlan
 from planner.present import stream
 from planner.search import Search, Solution
@@ -139,6 +140,26 @@ def test_going_on_takes_the_cheapest_plan_up_if_its_schedules_still_serve_the_lo
         assert after.plans[-1].orders == before.plans[-1].orders
         assert after.plans[-1].schedules.keys() == before.plans[-1].schedules.keys()
     assert after.frontier.points[-1].gap_frac <= GAP + 1e-9
+
+
+def test_no_plan_is_made_where_one_in_hand_is_within_the_gap(
+    problem: planner.Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cheapest plan is known from the start."""
+    made = []
+    make = Maker.make
+
+    def noted(self: Maker, wanted: Wanted) -> Made:
+        made.append(wanted)
+        return make(self, wanted)
+
+    monkeypatch.setattr(Maker, "make", noted)
+    front = trace_frontier(problem, measure=MEASURE, tolerance=0.1, most_points=4, thetas=(0.0, 1.0)).frontier
+    assert made
+    last = front.points[-1]
+    for wanted in made:
+        least = max(wanted.bound_musd, last.bound_musd)
+        assert wanted.exposure_frac < last.exposure_frac or last.cost_musd - least > GAP * abs(last.cost_musd)
 
 
 def test_several_workers_are_refused(problem: planner.Problem) -> None:
