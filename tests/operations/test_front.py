@@ -17,6 +17,7 @@ from planner.frontier import weighted
 from planner.frontier.campus import limited
 from planner.frontier.files import write_frontier
 from planner.frontier.portfolio import Traced, cheapest, trace_frontier
+from planner.frontier.walk import Walk
 from planner.frontier.wholeplans import Made, Maker, Wanted
 from planner.operations.schedule import YearPlan
 from planner.present import stream
@@ -145,21 +146,28 @@ def test_going_on_takes_the_cheapest_plan_up_if_its_schedules_still_serve_the_lo
 def test_no_plan_is_made_where_one_in_hand_is_within_the_gap(
     problem: planner.Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cheapest plan is known from the start."""
-    made = []
-    make = Maker.make
+    made, asked = [], []
+    make, settled = Maker.make, Walk._settled
 
     def noted(self: Maker, wanted: Wanted) -> Made:
         made.append(wanted)
         return make(self, wanted)
 
+    def answered(self: Walk, wanted: Wanted) -> bool:
+        asked.append((self, wanted, settled(self, wanted)))
+        return asked[-1][2]
+
     monkeypatch.setattr(Maker, "make", noted)
-    front = trace_frontier(problem, measure=MEASURE, tolerance=0.1, most_points=4, thetas=(0.0, 1.0)).frontier
+    monkeypatch.setattr(Walk, "_settled", answered)
+    trace_frontier(problem, measure=MEASURE, tolerance=0.1, most_points=2, thetas=(0.0, 1.0))
     assert made
-    last = front.points[-1]
-    for wanted in made:
-        least = max(wanted.bound_musd, last.bound_musd)
-        assert wanted.exposure_frac < last.exposure_frac or last.cost_musd - least > GAP * abs(last.cost_musd)
+    assert made == [wanted for _, wanted, answer in asked if not answer]
+    walk, one = asked[0][0], asked[0][1]
+    cheap = min(walk.plans, key=lambda p: p.cost_musd)
+    right, cost = cheap.exposure_frac[MEASURE], cheap.cost_musd
+    assert settled(walk, replace(one, exposure_frac=right, bound_musd=cost * (1 - GAP / 2)))
+    assert not settled(walk, replace(one, exposure_frac=right, bound_musd=cost * (1 - 2 * GAP)))
+    assert not settled(walk, replace(one, exposure_frac=0.0, bound_musd=cost * (1 - GAP / 2)))
 
 
 def test_several_workers_are_refused(problem: planner.Problem) -> None:

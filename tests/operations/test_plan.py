@@ -256,21 +256,28 @@ def test_a_whole_plan_is_operated_once_for_what_it_teaches_and_for_its_schedules
         assert bound[p] <= plan_year(cuts.campus, p, other).total_usd / 1e6 + 1e-9
 
 
-def test_a_plan_is_settled_with_outage_rows_that_were_forgotten(late: tuple[planner.Problem, Plan]) -> None:
-    """What runs is planned again without them at first: what then breaks them does not count."""
+def test_a_plan_that_breaks_outage_rows_is_not_settled(
+    late: tuple[planner.Problem, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row is found missing at first: what runs must be planned again before the plan counts."""
     search = Search(Coefficients(late[0]), Stop(1e9), 1e-3, 0)
-    x = search.run().x.copy()
-    outage = np.array([name.startswith("outage[") for name in search.compiled.row_names])
-    assert outage.any()
-    search.compiled.keep_rows(~outage)
-    search.outages.rows.clear()
-    assert search.settlement is not None
-    x[search.settlement.cuts.columns.operating] -= 1.0
-    counted = float(search.compiled.cost @ x) + search.compiled.offset
-    settled, _ = search.with_years(Attempt(x, counted, -np.inf, False))
+    plan = Attempt(search.run().x, np.inf, -np.inf, False)
+    assert plan.x is not None
+    plan.objective = float(search.compiled.cost @ plan.x) + search.compiled.offset
+    add, seen = search.outages.add_violated, []
+
+    def added(x: np.ndarray) -> object:
+        if not seen:
+            search.outages.rows.append(search.outages.rows[0])
+        seen.append(x)
+        return add(x)
+
+    monkeypatch.setattr(search.outages, "add_violated", added)
+    settled, years = search.with_years(plan)
+    assert len(seen) == 2
     assert settled.x is not None
     assert not search.outages.missing(settled.x)
-    assert search.outages.rows  # some had to come back
+    assert [y.misses_load for y in years] == [False, False]
 
 
 def test_load_that_is_missed_is_learned_before_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
