@@ -3,6 +3,7 @@
     python -m benchmarks.frontier [--sizes 12 18] [--grid 40] [--augmecon]
     python -m benchmarks.frontier --campus hyperscaler-1gw-texas [--measure cell] [--grid 20 40]
     python -m benchmarks.frontier --campus hyperscaler-1gw-texas [--measure cell] --workers 2 [--tolerance 0.002]
+    python -m benchmarks.frontier --plans [--campus utility-200mw --scenario hourly] [--set solver.gap_frac=0.01]
 
 Models are covering problems with whole and continuous columns, drawn from a fixed seed. Error is the
 largest distance (share of the range) by which a way's front lies above the exact front, which the
@@ -16,6 +17,10 @@ the cost at a point and the bound at the next. The boxes are one trace in one pr
 
 With ``--workers`` one trace by that many workers is set against one by a single worker, and against as many single ones
 at the same time: what these lose against one alone is what the machine cannot give, however the work is shared.
+
+With ``--plans`` a whole front, every point a plan that is replayed like any other, is set against the cheapest plan
+alone, in processor seconds; without ``--campus`` on the campus with operating years of ``tests/operations``. Each runs
+in a process of its own, in which a small plan is made first, so that what is loaded once counts for neither.
 """
 
 from __future__ import annotations
@@ -23,10 +28,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,6 +41,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+import planner
 from planner.frontier import Front, trace
 from planner.frontier.bench import Frame
 from planner.frontier.campus import prepared, unlimited
@@ -45,6 +52,8 @@ from planner.frontier.tasks import Task, Worker
 from planner.inputs import load_case
 from planner.problem import Problem
 from planner.solve import Stop
+from tests.operations.test_front import LATE
+from tests.report import mission
 
 Points = list[tuple[float, float]]
 
@@ -237,6 +246,32 @@ def campus_grid(problem: Problem, measure: str, frame: Frame, count: int, tolera
     return share, solves, time.process_time() - began
 
 
+def planned(case: str, scenario: str, settings: Sequence[str], measure: str, points: int) -> tuple[float, str]:
+    """Processor seconds of a front of so many points, or of the cheapest plan for none, and what came of it."""
+    planner.plan(load_case("tiny", ["operations.enabled=true", "operations.price_years=[2021]"]))
+    with tempfile.TemporaryDirectory() as folder:
+        if not case:
+            case, settings = f"{folder}/campus.yaml", [*LATE, *settings]
+            Path(case).write_text(json.dumps(mission.case(), default=str), encoding="utf-8")
+        problem = load_case(case, settings, scenario=scenario or None)
+    began = time.process_time()
+    if not points:
+        plan = planner.plan(problem)
+        return time.process_time() - began, f"gap {plan.gap_frac:.3%}, {plan.status}"
+    front = planner.trace_frontier(problem, measure=measure, most_points=points).frontier
+    spent = time.process_time() - began
+    worst = max(p.gap_frac for p in front.points)
+    shares = f"{front.uncovered_frac:.2%} and of whole plans {front.uncovered_whole_frac:.2%} uncovered"
+    return spent, f"{len(front.points)} points, largest gap {worst:.3%}, {shares}, {front.status}"
+
+
+def plan_rows(*case: Any, points: int) -> Iterator[tuple[str, float, str]]:
+    """The cheapest plan, then the front."""
+    for way, count in (("cheapest plan alone", 0), (f"front, {points} plans", points)):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            yield way, *pool.submit(planned, *case, count).result()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -247,8 +282,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--campus", default="", help="name of a shipped case")
     parser.add_argument("--measure", default="cell")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--plans", action="store_true", help="whole plans against the cheapest one")
+    parser.add_argument("--points", type=int, default=20)
+    parser.add_argument("--scenario", default="")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--tolerance", type=float, default=0.01)
     asked = parser.parse_args(arguments)
+    if asked.plans:
+        case = (asked.campus, asked.scenario, asked.set, asked.measure)
+        print("| way | CPU s | times the cheapest plan | outcome |\n|---|---|---|---|")
+        first = 0.0
+        for way, spent, outcome in plan_rows(*case, points=asked.points):
+            first = first or spent
+            print(f"| {way} | {spent:.1f} | {spent / first:.2f} | {outcome} |", flush=True)
+        return
     if asked.campus and asked.workers > 1:
         raced = worker_rows(asked.campus, asked.measure, asked.tolerance, asked.workers)
         print("| way | solves | seconds | as fast as one worker |\n|---|---|---|---|")

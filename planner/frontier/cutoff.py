@@ -41,16 +41,27 @@ def loss_musd(problem: Problem, measure: str, plan: Plan, yearly_frac: float) ->
     sum_p P(cut off before p) discount(p) exposed_mwh(p) (replacement + waiting load) with
     P = 1 - (1 - q)^years; the waiting load is the final load times exposed over required MWh.
     """
+    return _expected(_losses(problem, measure, plan), yearly_frac)
+
+
+def _losses(problem: Problem, measure: str, plan: Plan) -> list[tuple[float, float]]:
+    """Years until each delivery period of a plan, and what a cut-off before it loses, present value in million USD."""
     security = problem.case.security
     wait_usd = problem.case.load.delay_usd_per_mw_yr * security.wait_months / MONTHS_PER_YEAR
     mw_per_mwh = problem.final_target_mw / plan.required_mwh
     per_mwh = security.replacement_usd_per_kwh * KWH_PER_MWH + wait_usd * mw_per_mwh
     starts = {p.label: p.start for p in problem.periods}
-    total = 0.0
-    for period, mwh in exposed_mwh(problem, measure, plan).items():
-        years = max(0, starts[period] - problem.case.timeline.decision) / MONTHS_PER_YEAR
-        total += (1 - (1 - yearly_frac) ** years) * finance.discount(problem, starts[period]) * mwh * per_mwh
-    return total / USD_PER_MUSD
+    return [
+        (
+            max(0, starts[period] - problem.case.timeline.decision) / MONTHS_PER_YEAR,
+            finance.discount(problem, starts[period]) * mwh * per_mwh / USD_PER_MUSD,
+        )
+        for period, mwh in exposed_mwh(problem, measure, plan).items()
+    ]
+
+
+def _expected(losses: list[tuple[float, float]], yearly_frac: float) -> float:
+    return float(sum((1 - (1 - yearly_frac) ** years) * musd for years, musd in losses))
 
 
 def break_even_frac_per_yr(problem: Problem, measure: str, cheap: Plan, plan: Plan) -> float | None:
@@ -65,8 +76,10 @@ def break_even_frac_per_yr(problem: Problem, measure: str, cheap: Plan, plan: Pl
     if premium <= 0:
         return 0.0
 
+    before, after = (_losses(problem, measure, one) for one in (cheap, plan))
+
     def saved(q: float) -> float:
-        return loss_musd(problem, measure, cheap, q) - loss_musd(problem, measure, plan, q)
+        return _expected(before, q) - _expected(after, q)
 
     # What is saved need not grow with q throughout, so look for the first probability that is enough.
     steps = [k / 200 for k in range(201)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from planner.frontier.campus import columns_of, values_by_name
 from planner.model.coefficients import Coefficients
 from planner.model.reliability import RowKey
+from planner.operations.schedule import YearPlan, years_musd
 from planner.pipeline import judged
 from planner.problem import Problem
 from planner.results import Plan
@@ -41,9 +42,7 @@ def keep_start(folder: Path, problem: Problem, search: Search, solution: Solutio
 
 
 def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution] | None:
-    """The kept plan, judged anew; None if there is none for this question, or it has schedules, which are not kept."""
-    if problem.case.operating is not None:
-        return None
+    """The kept plan, scheduled and judged anew; None if there is none for this question, or its load is not served."""
     began = time.perf_counter()
     try:
         kept = json.loads((folder / START).read_text("utf-8"))
@@ -59,7 +58,15 @@ def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tu
     search = Search(Coefficients(problem), stop, gap, problem.case.solver.seed)
     search.prepare(rows)
     columns, relaxed = columns_of(search, x), columns_of(search, relaxed_x)
-    solution = Solution(columns, cost, bound, relaxed, {}, rows, False, *size)
+    years: tuple[YearPlan, ...] = ()
+    if search.settlement is not None:  # schedules, and what years teach, are not kept
+        years = search.settlement.schedule(columns)
+        if any(year.misses_load for year in years):
+            return None
+        search.settlement.settle(columns)
+        cost = float(search.compiled.cost @ columns) + search.compiled.offset
+        cost += years_musd(search.settlement.cuts.campus, list(years)) - search.settlement.counted_musd(columns)
+    solution = Solution(columns, cost, min(bound, cost), relaxed, {}, rows, False, *size, years)
     return judged(search, solution, gap, audit=audit, began=began), search, solution
 
 

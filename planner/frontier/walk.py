@@ -10,7 +10,7 @@ from planner.frontier.campus import Campus, Held
 from planner.frontier.curve import NOTHING, Curve, Fact, hidden_area, slice_curve
 from planner.frontier.front import Front
 from planner.frontier.reading import undominated, weight_choice
-from planner.frontier.wholeplans import Makers, Wanted, whole_steps
+from planner.frontier.wholeplans import Made, Makers, Wanted, whole_steps
 from planner.problem import FloatArray
 from planner.results import Plan
 from planner.search import Solution
@@ -101,22 +101,37 @@ class Walk:
         tried = self.searched if exactly else self.tried
         fresh = [e for e in dict.fromkeys(round(e, 9) for e in exposures) if e not in tried]
         tried.update(fresh)
-        wanted = []
-        for e in fresh:
-            at = min(max(e, self.front.points[0].exposure), self.front.points[-1].exposure)
-            bound = max(self.front.lower(at), self.plans[0].bound_musd)
-            wanted.append(Wanted(at, self.front.solution(at), self.front.upper(at), bound, exactly))
-        made = self.makers.make(wanted, self.stop)
+        made: list[Made] = []
+        for some in [fresh] if self.workers > 1 else [[e] for e in fresh]:
+            wanted = [self._wanted(e, exactly) for e in some]
+            wanted = [one for one in wanted if not self._settled(one)]
+            made += self._kept(wanted, self.makers.make(wanted, self.stop))
+        return self.campus.with_site or all(one.fits for one in made)
+
+    def _wanted(self, exposure: float, exactly: bool) -> Wanted:
+        """The plan to be made at an exposure; what is proved under a wider limit holds for it too."""
+        at = min(max(exposure, self.front.points[0].exposure), self.front.points[-1].exposure)
+        proved = [self.front.lower(at), self.plans[0].bound_musd, *(cost for e, cost in self.bounds if e >= at)]
+        return Wanted(at, self.front.solution(at), self.front.upper(at), max(proved), exactly)
+
+    def _settled(self, wanted: Wanted) -> bool:
+        """Whether a plan in hand is within the gap that is asked of the best there can be."""
+        gap, measure = self.campus.problem.case.solver.gap_frac, self.campus.measure
+        costs = [p.cost_musd for p in self.plans if p.exposure_frac[measure] <= wanted.exposure_frac]
+        return bool(costs) and min(costs) - wanted.bound_musd <= gap * abs(min(costs))
+
+    def _kept(self, wanted: Sequence[Wanted], made: list[Made]) -> list[Made]:
+        """Plans remembered, with what they prove and what whole containers cost in them."""
         for limit, one in zip(wanted, made, strict=True):
             if one.plan is not None:
                 self.plans.append(one.plan)
-                if not exactly:
+                if not limit.exactly:
                     over = (one.plan.cost_musd - limit.attained_musd) / self.front.archive.frame.c_length
                     self.rounding.append((self._place(limit.exposure_frac), over))
                 self.bounds.append((limit.exposure_frac, one.plan.bound_musd))
             elif one.impossible:
                 self.impossible_frac = max(self.impossible_frac, limit.exposure_frac)
-        return self.campus.with_site or all(one.fits for one in made)
+        return made
 
     def _secure_end(self) -> None:
         """Halve the way to the least exposure of whole containers, where the front's own end takes fractions."""

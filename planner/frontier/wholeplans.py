@@ -81,6 +81,8 @@ class Maker:
         self.stop = Stop(self.time_limit_s)
         self.campus = prepared(self.problem, self.measure, self.held, known_rows=self.rows, stop=self.stop)
         search = self.campus.search
+        if search.settlement is not None:
+            search.settlement.expects_little = True
         # In MWh: as a fraction the row would be smaller than the solver's tolerance.
         vectors = [v * search.c.required_mwh for v in exposure_vectors(search, self.measure)]
         none = np.full(len(vectors), -np.inf)
@@ -104,20 +106,29 @@ class Maker:
             near = None
         if near is None or near.x is None:
             return self._slowly(problem, wanted, began)
-        slow = Made(None)
-        if wanted.far(near.objective, _QUICK_GAP):
-            # Few containers: the binaries of the fractional plan are not those of the best whole one.
-            slow = self._slowly(problem, wanted, began)
-            if slow.plan is not None:
-                # What the schedules of the other add to its cost is not known yet: within the gap it is no better.
-                room = 0.0 if search.settlement is None else search.gap_frac * abs(slow.plan.cost_musd)
-                if slow.plan.cost_musd <= near.objective + room:
-                    return slow
-                wanted = replace(wanted, bound_musd=max(wanted.bound_musd, slow.plan.bound_musd))
+        slow, far = Made(None), wanted.far(near.objective, _QUICK_GAP)
+        if far:  # few containers: the binaries of the fractional plan are not those of the best whole one
+            slow = self._slowly(problem, wanted, began, near)
+            if self._as_good(slow, search.known_musd(near)):
+                return slow
+        if slow.plan is not None:
+            wanted = replace(wanted, bound_musd=max(wanted.bound_musd, slow.plan.bound_musd))
         try:
-            return Made(self._quick(problem, wanted, near, began))
+            quick = self._quick(problem, wanted, near, began)
         except (NoPlan, SolverFault):
             return slow
+        if not far and wanted.far(quick.cost_musd, _QUICK_GAP):  # its years cost more than was known
+            slow = self._slowly(problem, wanted, began, near)
+            if self._as_good(slow, quick.cost_musd):
+                return slow
+        return Made(quick)
+
+    def _as_good(self, slow: Made, cost_musd: float) -> bool:
+        """Whether a plan that was searched for costs no more; years cost what is known only within the gap."""
+        if slow.plan is None:
+            return False
+        room = 0.0 if self.campus.search.settlement is None else self.campus.search.gap_frac
+        return slow.plan.cost_musd <= cost_musd + room * abs(slow.plan.cost_musd)
 
     def _quick(self, problem: Problem, wanted: Wanted, near: Attempt, began: float) -> Plan:
         """A whole plan near the fractional one, judged; with operating years they are settled and scheduled first."""
@@ -130,15 +141,14 @@ class Maker:
         )  # fmt: skip
         return self._judged(search, problem, solution, began)
 
-    def _slowly(self, problem: Problem, wanted: Wanted, began: float) -> Made:
-        """The whole search under the exposure limit, site and all."""
-        case = self.problem.case
-        stop = Stop(min(self.stop.left_s(), _SLOW_S))
-        search = Search(copy.copy(self.campus.search.c), stop, case.solver.gap_frac, case.solver.seed)
-        search.held = self.held
-        search.c.problem = problem
+    def _slowly(self, problem: Problem, wanted: Wanted, began: float, near: Attempt | None = None) -> Made:
+        """The whole search under the exposure limit, site and all; it may start from a whole plan."""
+        search = copy.copy(self.campus.search)  # the same rows, so that none is found twice
+        search.stop, search.timing_s = Stop(min(self.stop.left_s(), _SLOW_S)), {}
+        if search.settlement is not None:
+            search.settlement = search.settlement.afresh(search.stop)
         try:
-            solution = search.run(self.rows)
+            solution = search.again(None if near is None else replace(near))
         except Infeasible:
             return Made(None, impossible=True)
         except (NoPlan, DoesNotFit, SolverFault):

@@ -26,6 +26,12 @@ from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
 #: What a store can earn depends on: MWh that swing per MW, round trip, what a step leaves of a stored MWh, cycles a
 #: year, and the kind and setting by which a year knows how such stores were used.
 Make = tuple[float, float, float, float, tuple[int, int, int]]
+#: Stores by kind and setting, as a year knows them.
+Stores = Mapping[tuple[int, int, int], Store]
+#: Period, what was done in it, and stores in the order of their wear.
+Operated = tuple[int, Dispatch, Stores]
+#: Unserved energy over the load below which the accuracy of a learned year says nothing.
+_SHORT_FRAC = 2e-6
 #: State of health at which stores are valued that a year did not run.
 _AGED = 0.92
 #: Setting of containers that rest.
@@ -64,7 +70,7 @@ class Values:
         return self.uses[min(self.uses, key=unlike)][1] if self.uses else None
 
 
-def values_of(clock: Clock, d: Dispatch, stores: Mapping[tuple[int, int, int], Store], price_counts: bool) -> Values:
+def values_of(clock: Clock, d: Dispatch, stores: Stores, price_counts: bool) -> Values:
     """Energy values of a dispatch, moved inside what any of them must keep."""
     most = clock.unserved_usd_per_mwh if price_counts else 1.0
     node = np.clip(d.node_usd_per_mwh, -most, most) * (1.0 if price_counts else SHORTFALL_USD_PER_MWH)
@@ -149,6 +155,11 @@ class Cut:
     generator: FloatArray
     price_counts: bool
 
+    def row(self) -> FloatArray:
+        """All coefficients in the order of the attributes, as they stand in the bound."""
+        less = (self.gate, self.renewable, self.generator, self.run_mw, self.run_mwh, self.rest_mw, self.rest_mwh)
+        return np.concatenate([[self.served], *(-part.ravel() for part in less)])
+
 
 def make_of(campus: Campus, o: int, j: int) -> Make:
     """Make of an offer's containers that run at a setting, or that rest."""
@@ -209,6 +220,7 @@ class Learner:
         self.campus = campus
         self.pool = pool_of(campus.clock)
         self._cuts: list[Cut] = []
+        self._rows: FloatArray = np.zeros((0, 0))
         self.years_operated = 0
         if not self.pool.values:
             clock = campus.clock
@@ -261,56 +273,74 @@ class Learner:
 
     def bounds_musd(self, fleet: Fleet) -> FloatArray:
         """Least yearly cost that each cut proves for each period, shape (cuts, P)."""
-        campus = self.campus
+        campus, cuts = self.campus, self.cuts()
+        new = [cut.row() for cut in cuts[len(self._rows) :]]
+        if new:
+            self._rows = np.vstack([self._rows.reshape(-1, len(new[0])), new])
         total = campus.totals(fleet)
         periods = range(len(fleet.served_mw))
-        gates = np.array([campus.gate(p) for p in periods])
-        mw = np.array([campus.site(p, fleet).renewable_mw for p in periods])
-        runs, rests = "osj,opsj->p", "os,ops->p"
-        bounds = []
-        for cut in self.cuts():
-            bound = cut.served * fleet.served_mw - gates @ cut.gate - mw @ cut.renewable
-            bound -= cut.generator @ total.generator_mw
-            bound -= np.einsum(runs, cut.run_mw, total.run_mw) + np.einsum(runs, cut.run_mwh, total.run_mwh)
-            bound -= np.einsum(rests, cut.rest_mw, total.rest_mw) + np.einsum(rests, cut.rest_mwh, total.rest_mwh)
-            bounds.append(bound)
-        return np.array(bounds)
+        parts = [
+            fleet.served_mw, [campus.gate(p) for p in periods],
+            [campus.site(p, fleet).renewable_mw for p in periods], total.generator_mw.T,
+            *(np.swapaxes(of, 0, 1) for of in (total.run_mw, total.run_mwh, total.rest_mw, total.rest_mwh)),
+        ]  # fmt: skip
+        flat = np.hstack([np.asarray(part).reshape(len(periods), -1) for part in parts])
+        return np.asarray(self._rows @ flat.T)
 
     def learn(self, periods: Sequence[int], fleet: Fleet, tolerance: float) -> list[int]:
         """Operate the years of some periods and keep their values; the numbers of the cuts that price them.
 
         Where load stays unserved, it is learned too that no schedule exists.
         """
+        years = together(lambda p: (p, *self._operated(p, fleet, tolerance)), periods)
+        return self.learn_from(years, fleet, tolerance)
+
+    def _operated(self, p: int, fleet: Fleet, tolerance: float, shortfall: bool = False) -> tuple[Dispatch, Stores]:
+        campus, stores = self.campus, self.campus.running_stores(p, fleet)
+        generators = [g for _, g in campus.running_generators(p, fleet)]
+        d = operate(
+            campus.clock, campus.site(p, fleet), list(stores.values()), generators,
+            tolerance=tolerance, shortfall=shortfall,
+        )  # fmt: skip
+        return d, stores
+
+    def learn_missing(self, periods: Sequence[int], fleet: Fleet, tolerance: float, short_frac: float) -> None:
+        """Learn what load some periods miss, if any, and not what they cost."""
+        years = together(lambda p: self._operated(p, fleet, tolerance, shortfall=True), periods)
+        for p, (d, stores) in zip(periods, years, strict=True):
+            if self._misses(p, d, fleet, short_frac):
+                self.pool.add(values_of(self.campus.clock, d, stores, False))
+        self.years_operated += len(periods)
+
+    def _misses(self, p: int, d: Dispatch, fleet: Fleet, short_frac: float) -> bool:
+        missing = float(d.unserved.sum()) * self.campus.clock.dt_h / self.campus.clock.years
+        return missing > short_frac * float(fleet.served_mw[p]) * HOURS_PER_YEAR
+
+    def learn_from(
+        self, years: Sequence[Operated], fleet: Fleet, tolerance: float, short_frac: float = _SHORT_FRAC
+    ) -> list[int]:
+        """``learn`` from years that are operated already: one store of each kind and setting tells what all did.
+
+        ``short_frac`` is the unserved energy over that of the load from which on it is learned what is missing.
+        """
+
+        def learned(year: Operated) -> list[Values]:
+            p, d, stores = year
+            clock = self.campus.clock
+            found = [values_of(clock, d, stores, True)]
+            if self._misses(p, d, fleet, short_frac):
+                found.insert(0, values_of(clock, *self._operated(p, fleet, tolerance, shortfall=True), False))
+            return found
+
         priced = []
-        for years in together(lambda p: self._learned(p, fleet, tolerance), periods):
-            numbers = [self.pool.add(values) for values in years]
+        for found in together(learned, years):
+            numbers = [self.pool.add(values) for values in found]
             priced.append(numbers[-1])
             self.years_operated += len(numbers)
         return priced
-
-    def _learned(self, p: int, fleet: Fleet, tolerance: float) -> list[Values]:
-        """Energy values of one operated year, after those that tell what is missing, if anything is."""
-        campus = self.campus
-        stores, generators = campus.running_stores(p, fleet), campus.running_generators(p, fleet)
-        site = campus.site(p, fleet)
-
-        def run(shortfall: bool) -> Dispatch:
-            return operate(
-                campus.clock, site, list(stores.values()), [g for _, g in generators],
-                tolerance=tolerance, shortfall=shortfall,
-            )  # fmt: skip
-
-        d = run(False)
-        missing = float(d.unserved.sum()) * campus.clock.dt_h / campus.clock.years
-        found = [values_of(campus.clock, d, stores, True)]
-        if missing > _SHORT_FRAC * site.served_mw * HOURS_PER_YEAR:
-            found.insert(0, values_of(campus.clock, run(True), stores, False))
-        return found
 
 
 #: Sizes of the first stores to learn from, over the target load; years that are enough to start from.
 _PRIMERS = (0.25, 0.6, 1.2)
 _SMALL_PRIMERS = (0.03, 0.1, 0.3)
 _ENOUGH = 24
-#: Unserved energy over the load below which the accuracy of a learned year says nothing.
-_SHORT_FRAC = 2e-6

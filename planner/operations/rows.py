@@ -148,7 +148,7 @@ class CutRows:
         if hidden <= self.tolerance_musd:
             short[priced] = 0.0
         accuracy = self.violated_frac * (1.0 + np.abs(self.operating_musd(x)).max())
-        least = np.where(priced[:, None], accuracy, self._missing(x))
+        least = np.where(priced[:, None], accuracy, self._missing(x[self.served]))
         known = set(self.known)
         return [
             (int(k), p)
@@ -173,12 +173,16 @@ class CutRows:
 
     def impossible(self, x: FloatArray) -> bool:
         """Whether it is known that a year of a solution has no schedule."""
-        bounds, priced = self._bounds(self.fleet(x))
-        return bool((bounds[~priced] > self._missing(x)).any()) if (~priced).any() else False
+        return bool(self.missing(self.fleet(x)).any())
 
-    def _missing(self, x: FloatArray) -> FloatArray:
+    def missing(self, fleet: Fleet) -> NDArray[np.bool_]:
+        """For which periods it is known that they have no schedule, shape (P,)."""
+        bounds, priced = self._bounds(fleet)
+        return np.asarray((bounds[~priced] > self._missing(fleet.served_mw)).any(axis=0))
+
+    def _missing(self, served_mw: FloatArray) -> FloatArray:
         """Shortfall of each period that counts as accuracy, in the unit of cuts that say that no schedule exists."""
-        served = np.maximum(1.0, x[self.served])
+        served = np.maximum(1.0, served_mw)
         return np.asarray(self.missing_frac * HOURS_PER_YEAR * served * SHORTFALL_USD_PER_MWH / USD_PER_MUSD)
 
     def _row(self, k: int, p: int) -> tuple[FloatArray, NDArray[np.int64], float]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.model.coefficients import Coefficients
+from planner.operations.alike import alike, key_of, operate_alike
 from planner.operations.campus import Campus, Fleet
 from planner.operations.loops import compiled
 from planner.operations.year import (
@@ -22,9 +23,9 @@ from planner.operations.year import (
     Generator,
     Site,
     Store,
-    operate,
     yearly_cost_usd,
 )  # fmt: skip
+from planner.units import HOURS_PER_YEAR
 
 #: Deliveries of an offer whose energy per container differs by less than this run as one lot.
 _ALIKE = 0.01
@@ -70,6 +71,11 @@ class YearPlan:
     def total_usd(self) -> float:
         """Cost of the year without the load's own energy at the hourly price."""
         return sum(self.stack_usd.values())
+
+    @property
+    def misses_load(self) -> bool:
+        """Whether more load is missing than rounding explains."""
+        return self.cost_usd["unserved_mwh"] > MISSING_FRAC * HOURS_PER_YEAR * max(1.0, self.site.served_mw)
 
 
 def lots_of(campus: Campus, p: int, fleet: Fleet) -> list[Lot]:
@@ -123,8 +129,12 @@ def _lot(campus: Campus, p: int, o: int, j: int, mine: NDArray[np.int64], fleet:
     return Lot(o, j, tuple(int(i) for i in mine), store)
 
 
+#: Kind and setting of the stores that run, each with the number of one of its lots.
+Kinds = dict[tuple[int, int, int], int]
+
+
 @dataclass(frozen=True)
-class _Standing:
+class Standing:
     """What stands on the site in a period: lots, which of them are worth running, generators."""
 
     clock: Clock
@@ -134,7 +144,8 @@ class _Standing:
     generators: list[tuple[int, Generator]]
 
     @classmethod
-    def of(cls, campus: Campus, p: int, fleet: Fleet) -> _Standing:
+    def of(cls, campus: Campus, p: int, fleet: Fleet) -> Standing:
+        """What a fleet puts on the site in a period."""
         site, lots = campus.site(p, fleet), lots_of(campus, p, fleet)
         least = 1e-6 * max(1.0, site.served_mw)
         runs = [
@@ -146,6 +157,32 @@ class _Standing:
         return cls(campus.clock, site, lots, runs, campus.running_generators(p, fleet))
 
     @property
+    def key(self) -> str:
+        """The same for years whose best schedule is the same, but for the last digits."""
+        site, working = self.site, [lot.store for lot, on in zip(self.lots, self.runs, strict=True) if on]
+        numbers = [site.served_mw, site.firm_import_mw - self.upkeep_mw, site.flexible_import_mw, site.export_mw]
+        for s in working:
+            numbers += [*s.power_mw, s.energy_mwh, *s.floor_mwh, s.throughput_mwh, s.efficiency_frac, s.keep_frac]
+        for _, g in self.generators:
+            numbers += [g.power_mw, g.usd_per_mwh, g.hours]
+        return key_of([*numbers, *site.renewable_mw]) + f" {len(working)} {len(self.generators)}"
+
+    @property
+    def working(self) -> list[Lot]:
+        """Lots that are worth running."""
+        return [lot for lot, on in zip(self.lots, self.runs, strict=True) if on]
+
+    def kinds(self, campus: Campus) -> Kinds | None:
+        """A lot that runs of each kind and setting, by its number among them; None if some kind is not all alike."""
+        one = {(*campus.kind(lot.offer), lot.setting or 0): row for row, lot in enumerate(self.working)}
+        return one if len(one) == len(alike([lot.store for lot in self.working])) else None
+
+    def by_kind(self, kinds: Kinds, d: Dispatch) -> tuple[Dispatch, dict[tuple[int, int, int], Store]]:
+        """What was operated with the wear of one lot of each kind, and these lots: what a year is learned from."""
+        stores = {kind: self.working[row].store for kind, row in kinds.items()}
+        return replace(d, wear_usd_per_mwh=d.wear_usd_per_mwh[list(kinds.values())]), stores
+
+    @property
     def upkeep_mw(self) -> float:
         """What full stores that are not run draw to stay full; at full load it decides what the gate can carry."""
         idle = [lot.store for lot, on in zip(self.lots, self.runs, strict=True) if not on]
@@ -153,17 +190,21 @@ class _Standing:
 
     def operate(self, site: Site, tolerance: float, shortfall: bool = False) -> Dispatch:
         """The year with a little to spare everywhere."""
-        working = [_spared(lot.store) for lot, on in zip(self.lots, self.runs, strict=True) if on]
+        working = [_spared(lot.store) for lot in self.working]
         spared = [Generator(g.name, g.power_mw, g.usd_per_mwh, g.hours * (1 - _SPARE)) for _, g in self.generators]
         site = replace(site, firm_import_mw=max(0.0, site.firm_import_mw - self.upkeep_mw))
-        return operate(self.clock, site, working, spared, tolerance=tolerance, shortfall=shortfall)
+        return operate_alike(self.clock, site, working, spared, tolerance=tolerance, shortfall=shortfall)
 
 
 def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> YearPlan:
     """Schedule of a period for whole containers; load that cannot be served stays in ``cost_usd["unserved_mwh"]``."""
-    standing = _Standing.of(campus, p, fleet)
+    standing = Standing.of(campus, p, fleet)
+    return guided(standing, p, standing.operate(standing.site, tolerance))
+
+
+def guided(standing: Standing, p: int, guide: Dispatch) -> YearPlan:
+    """Schedule of a period along a guide: the year of the same stores, operated with a little to spare."""
     clock, site, lots, generators = standing.clock, standing.site, standing.lots, standing.generators
-    guide = standing.operate(site, tolerance)
     stored = np.array([lot.store.energy_mwh for lot in lots]).reshape(-1, 1) * np.ones((1, clock.steps))
     stored[standing.runs] = guide.stored
     d = follow(clock, site, [lot.store for lot in lots], stored, guide, [g for _, g in generators])
@@ -171,13 +212,12 @@ def plan_year(campus: Campus, p: int, fleet: Fleet, tolerance: float = 1e-5) -> 
     return YearPlan(p, tuple(lots), tuple(generators), site, d, cost, value_stack_usd(clock, d, generators))
 
 
-def servable_mw(campus: Campus, p: int, fleet: Fleet) -> float:
+def servable_mw(standing: Standing) -> float:
     """Load up to what is served now that the lots of a period can carry, by Newton's method on what is missing.
 
     What is missing is convex in the load, so every step stays above the answer; the last one is left with what the
     accuracy of the solver may hide.
     """
-    standing = _Standing.of(campus, p, fleet)
     clock, site = standing.clock, standing.site
     for _ in range(_NEWTON_STEPS):
         d = standing.operate(site, _NEWTON_ACCURACY, shortfall=True)

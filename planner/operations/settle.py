@@ -9,11 +9,11 @@ import numpy as np
 from planner.operations.campus import Fleet, Totals
 from planner.operations.operated import Operated
 from planner.operations.rows import CutRows
-from planner.operations.schedule import MISSING_FRAC, YearPlan, plan_year, servable_mw
+from planner.operations.schedule import MISSING_FRAC, Standing, YearPlan, guided, servable_mw
 from planner.operations.together import together
-from planner.operations.year import FloatArray
+from planner.operations.year import Dispatch, FloatArray
 from planner.solve import Stop
-from planner.units import HOURS_PER_YEAR, USD_PER_MUSD
+from planner.units import USD_PER_MUSD
 
 #: Accuracy of years that are only learned from: while much is hidden, and at the end.
 _COARSE, _LEARNING = 3e-3, 5e-4
@@ -52,11 +52,24 @@ class Settlement:
     """
 
     def __init__(self, cuts: CutRows, stop: Stop, gap_frac: float) -> None:
-        self.cuts, self.stop, self.rounds = cuts, stop, 0
+        self.cuts, self.stop, self.rounds, self._gap_frac = cuts, stop, 0, gap_frac
         self._accuracy = float(np.clip(_ACCURACY * gap_frac, _FINEST, _COARSEST))
         self._spent_s, self._operated = 0.0, 0
-        self._scheduled: dict[tuple[int, bytes], YearPlan] = {}
+        #: Whether whole plans are expected to teach little, as where many were settled before.
+        self.expects_little = False
+        #: Years as operated for schedules, and which of them were learned from.
+        self._guides: dict[str, Dispatch] = {}
+        self._learned: set[str] = set()
+        #: Periods that lack load in the last whole plan.
+        self._short: set[int] = set()
         self._expected = np.full(len(cuts.served), np.inf)
+
+    def afresh(self, stop: Stop) -> Settlement:
+        """For another search of the same problem: it knows what was scheduled, and expects years to hide as much."""
+        other = Settlement(self.cuts, stop, self._gap_frac)
+        other._guides, other._learned, other._expected = self._guides, self._learned, self._expected
+        other.expects_little = self.expects_little
+        return other
 
     @property
     def _weight(self) -> FloatArray:
@@ -74,12 +87,15 @@ class Settlement:
         plan is found in any case.
         """
         self.rounds += 1
+        if self.rounds == 1 and float(self._expected.sum()) <= enough_musd:  # as an earlier search left it
+            return 0.0
         late = self.stop.left_s() + self.stop.kept_s < (1.0 - time_share) * self.stop.limit_s
         return 0.0 if late or self.rounds > _MOST_ROUNDS else self._operate(x, enough_musd)
 
-    def settle(self, x: FloatArray) -> None:
-        """Operate all years of a whole plan."""
-        self._operate(x, np.inf)
+    def settle(self, x: FloatArray, little_musd: float = 0.0) -> None:
+        """Operate all years of a whole plan; less than ``little_musd`` that all together hide need not be learned."""
+        each = little_musd / (len(self._weight) * np.maximum(self._weight, 1e-300))
+        self._operate(x, np.inf, self.cuts.operating_musd(x) + each)
 
     @property
     def settling_s(self) -> float:
@@ -91,7 +107,7 @@ class Settlement:
         needed = years * len(self.cuts.served) * self._spent_s / max(1, self._operated)
         return float(min(needed, _MOST_KEPT * self.stop.limit_s))
 
-    def _operate(self, x: FloatArray, enough_musd: float) -> float:
+    def _operate(self, x: FloatArray, enough_musd: float, known_musd: FloatArray | None = None) -> float:
         fleet = self.cuts.fleet(x)
         totals = self.cuts.campus.totals(fleet)
         power = totals.run_mw.sum(axis=(0, 2, 3))
@@ -113,20 +129,68 @@ class Settlement:
                 if all(np.abs(what - other).max() > alike for other in done):
                     done.append(what)
                     batch.append(p)
-            self._learn(batch, fleet, _COARSE if np.isfinite(enough_musd) else _LEARNING)
+            self._learn(batch, fleet, known_musd)
             each = self._weight * np.maximum(0.0, self.cuts.hidden_musd(x))
             self._expected[seen], hidden = each[seen], float(each.sum())
         return hidden
 
-    def _learn(self, periods: list[int], fleet: Fleet, tolerance: float) -> None:
-        """Learn some years, and keep time enough for the schedules."""
+    def _learn(self, periods: list[int], fleet: Fleet, known_musd: FloatArray | None) -> None:
+        """Learn some years, coarsely or with what a plan counts for each, and keep time enough for the schedules."""
         if not periods:
             return
         began = time.monotonic()
-        self.cuts.learner.learn(periods, fleet, tolerance)
+        if known_musd is None:
+            self.cuts.learner.learn(periods, fleet, _COARSE)
+        else:
+            self._learn_exactly(periods, fleet, known_musd)
         self._spent_s += time.monotonic() - began
         self._operated += len(periods)
         self.stop.kept_s = self._seconds(_SCHEDULE_YEARS)
+
+    def _learn_exactly(self, periods: list[int], fleet: Fleet, known_musd: FloatArray) -> None:
+        """Learn some years of a whole plan; one that lacked load and still does need not be priced yet."""
+        learner, cuts = self.cuts.learner, self.cuts
+        before = [p for p in periods if p in self._short]
+        learner.learn_missing(before, fleet, _LEARNING, MISSING_FRAC)
+        known = cuts.missing(fleet)
+        served = [p for p in periods if p not in before or not known[p]]
+        learner.learn(self._learn_from_guides(served, fleet, known_musd), fleet, _LEARNING)
+        self._short = set(np.flatnonzero(cuts.missing(fleet)).tolist())
+
+    def _learn_from_guides(self, periods: list[int], fleet: Fleet, known_musd: FloatArray) -> list[int]:
+        """Learn the years whose schedules take hardly more, as far as they miss load or cost more; what is left.
+
+        If the plan stays, these are its schedules. Where little is expected, every year is scheduled first.
+        """
+        campus = self.cuts.campus
+        years, rest = [], []
+        for p in periods:
+            standing = Standing.of(campus, p, fleet)
+            kinds = standing.kinds(campus)
+            if kinds is None and not self.expects_little:
+                rest.append(p)
+            elif standing.key not in self._learned:
+                years.append((p, standing, kinds))
+        self._guide([standing for _, standing, _ in years])
+        told = []
+        for p, standing, kinds in years:
+            guide = self._guides[standing.key]
+            plan = guided(standing, p, guide)
+            if not plan.misses_load and plan.total_usd / USD_PER_MUSD <= known_musd[p]:
+                continue
+            self._learned.add(standing.key)
+            if kinds is None:
+                rest.append(p)
+            else:
+                told.append((p, *standing.by_kind(kinds, guide)))
+        self.cuts.learner.learn_from(told, fleet, _LEARNING, MISSING_FRAC)
+        return rest
+
+    def _guide(self, standing: list[Standing]) -> None:
+        """Operate what was not operated before, as accurately as a schedule needs it."""
+        new = {one.key: one for one in standing if one.key not in self._guides}
+        made = together(lambda one: one.operate(one.site, self._accuracy), new.values())
+        self._guides.update(zip(new, made, strict=True))
 
     def operated(self, x: FloatArray, years: tuple[YearPlan, ...]) -> Operated:
         """What a plan decides about its operating years."""
@@ -144,30 +208,29 @@ class Settlement:
 
     def schedule(self, x: FloatArray) -> tuple[YearPlan, ...]:
         """Schedules of a whole plan; load may be missing in them."""
+        standing = self._standing(x)
+        self._guide(standing)
+        return tuple(guided(one, p, self._guides[one.key]) for p, one in enumerate(standing))
+
+    def _standing(self, x: FloatArray) -> list[Standing]:
+        """What stands on the site in every period."""
         campus, fleet = self.cuts.campus, self.cuts.fleet(x)
-        keys = []
-        for p in range(len(fleet.served_mw)):
-            own = (fleet.containers, fleet.cycled, fleet.running[:, p], fleet.served_mw[p : p + 1], fleet.renewable_mw)
-            keys.append((p, b"".join(np.round(part, 9).tobytes() for part in own)))
-        new = [key for key in keys if key not in self._scheduled]
-        made = together(lambda key: plan_year(campus, key[0], fleet, self._accuracy), new)
-        self._scheduled.update(zip(new, made, strict=True))
-        return tuple(self._scheduled[key] for key in keys)
+        return [Standing.of(campus, p, fleet) for p in range(len(fleet.served_mw))]
 
     def short(self, x: FloatArray, years: tuple[YearPlan, ...]) -> list[int]:
         """Periods whose schedule misses load; why is learned."""
-        found = [
-            y.period
-            for y in years
-            if y.cost_usd["unserved_mwh"] > MISSING_FRAC * HOURS_PER_YEAR * max(1.0, y.site.served_mw)
-        ]
-        self.cuts.learner.learn(found, self.cuts.fleet(x), _LEARNING)
+        found, standing, fleet = [y.period for y in years if y.misses_load], self._standing(x), self.cuts.fleet(x)
+        once = list({standing[p].key: p for p in found}.values())
+        rest = self._learn_from_guides(once, fleet, self.cuts.operating_musd(x))
+        self.cuts.learner.learn(rest, fleet, _LEARNING)
         return found
 
     def servable_mw(self, x: FloatArray, periods: list[int]) -> dict[int, float]:
         """Load of some periods that the schedules of a whole plan can carry."""
-        campus, fleet = self.cuts.campus, self.cuts.fleet(x)
-        return dict(zip(periods, together(lambda p: servable_mw(campus, p, fleet), periods), strict=True))
+        standing = self._standing(x)
+        once = {standing[p].key: standing[p] for p in periods}
+        found = dict(zip(once, together(servable_mw, once.values()), strict=True))
+        return {p: found[standing[p].key] for p in periods}
 
     def safe_mw(self, p: int) -> float:
         """Load that the gate alone can serve in every hour of a period, whatever the stores do."""

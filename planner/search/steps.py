@@ -27,6 +27,7 @@ from planner.model.reliability import RowKey
 from planner.operations.schedule import MISSING_FRAC, YearPlan, years_musd
 from planner.operations.settle import Settlement
 from planner.problem import FloatArray
+from planner.search.narrow import Narrowing
 from planner.search.parts import ROUGH_GAP, Parts
 from planner.solve import (
     FEASIBILITY,
@@ -88,12 +89,17 @@ class Search(Parts):
             If stopped before a plan was found.
         """
         self.prepare(known_rows)
-        with self.stop.catching_interrupt():
-            return self._steps()
+        return self.again()
 
-    def _steps(self) -> Solution:
+    def again(self, start: Attempt | None = None) -> Solution:
+        """``run`` for what was prepared before, whose bounds may have changed since; a whole plan to start from."""
+        with self.stop.catching_interrupt():
+            return self._steps(start)
+
+    def _steps(self, start: Attempt | None) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
-        self.best = self.settled = None
+        self.best, self.settled = start, None
+        self.narrowing = Narrowing(self.compiled)
         self.bound = -np.inf
         self._round_musd, self._asked_with = 0.0, 0
         self.fractions: FloatArray | None = None
@@ -207,6 +213,14 @@ class Search(Parts):
             raise NoPlan(self.stop.interrupted)
         return self._scheduled(self.settlement, self.settled)
 
+    def known_musd(self, plan: Attempt) -> float:
+        """Least cost of a whole plan by what is known of its years by now; infinite where they have no schedule."""
+        if self.settlement is None or plan.x is None:
+            return plan.objective
+        if self.settlement.cuts.impossible(plan.x):
+            return np.inf
+        return plan.objective + self.settlement.cuts.raised_musd(plan.x.copy())
+
     def _settled(self, settlement: Settlement, plan: Attempt) -> None:
         """Count in a plan what its years cost.
 
@@ -216,13 +230,16 @@ class Search(Parts):
         for _ in range(_SETTLING_ROUNDS):
             assert plan.x is not None
             x = plan.x.copy()
-            settlement.settle(x)
+            settlement.settle(x, enough)
+            known = len(self.outages.rows)
             self.outages.add_violated(plan.x)
+            holds = len(self.outages.rows) == known and not settlement.cuts.impossible(x)
             settlement.cuts.raised_musd(x)
             cost = float(self.compiled.cost @ x) + self.compiled.offset
-            if not settlement.cuts.impossible(x) and (self.settled is None or cost < self.settled.objective):
+            if holds and (self.settled is None or cost < self.settled.objective):
                 self.settled = Attempt(x, cost, plan.bound, False)
-            if self.stop.now or (self.settled is not None and self.settled.objective - plan.objective <= enough):
+            done = holds and self.settled is not None and self.settled.objective - plan.objective <= enough
+            if self.stop.now or done:
                 break
             mended = self._polish(plan.x, may_fail=True)
             if mended is None:  # what was bought cannot serve the load that must be served

@@ -16,8 +16,12 @@ from planner.faults import InputError
 from planner.frontier import weighted
 from planner.frontier.campus import limited
 from planner.frontier.files import write_frontier
-from planner.frontier.portfolio import Traced, trace_frontier
+from planner.frontier.portfolio import Traced, cheapest, trace_frontier
+from planner.frontier.walk import Walk
+from planner.frontier.wholeplans import Made, Maker, Wanted
+from planner.operations.schedule import YearPlan
 from planner.present import stream
+from planner.search import Search, Solution
 from planner.solve import Infeasible, NoPlan, Stop
 from planner.verify import verify
 from tests.report import mission
@@ -109,6 +113,61 @@ def test_files_hold_the_schedules_of_every_point(traced: Traced, tmp_path: Path)
     for point, plan in zip(traced.frontier.points, traced.plans, strict=True):
         table = pq.read_table((tmp_path / point.plan).parent / "schedule.parquet").to_pydict()
         assert table["import_mw"] == pytest.approx(np.concatenate([s.imported for s in plan.schedules.values()]))
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_going_on_takes_the_cheapest_plan_up_if_its_schedules_still_serve_the_load(
+    problem: planner.Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: bool
+) -> None:
+    asked = {"measure": MEASURE, "tolerance": 0.1, "most_points": 2, "thetas": (0.0, 1.0)}
+    before = trace_frontier(problem, state=tmp_path / "state.npz", **asked)
+    monkeypatch.setattr("planner.operations.cuts._POOLS", {})  # as in a new process
+    searches = []
+
+    def search(*terms: object) -> tuple[planner.Plan, Search, Solution]:
+        searches.append(terms)
+        return cheapest(*terms)
+
+    monkeypatch.setattr("planner.frontier.portfolio.cheapest", search)
+    if not served:
+        monkeypatch.setattr(YearPlan, "misses_load", property(lambda self: not searches))
+    after = trace_frontier(problem, state=tmp_path / "state.npz", resume=True, **asked)
+    assert len(searches) == (0 if served else 1)
+    assert not after.frontier.findings
+    for one, other in zip((before.plans[0], before.plans[-1]), (after.plans[0], after.plans[-1]), strict=True):
+        assert other.verification is not None and other.verification.passed
+        assert other.cost_musd == pytest.approx(one.cost_musd, rel=GAP)
+    if served:
+        assert after.plans[-1].orders == before.plans[-1].orders
+        assert after.plans[-1].schedules.keys() == before.plans[-1].schedules.keys()
+    assert after.frontier.points[-1].gap_frac <= GAP + 1e-9
+
+
+def test_no_plan_is_made_where_one_in_hand_is_within_the_gap(
+    problem: planner.Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, asked = [], []
+    make, settled = Maker.make, Walk._settled
+
+    def noted(self: Maker, wanted: Wanted) -> Made:
+        made.append(wanted)
+        return make(self, wanted)
+
+    def answered(self: Walk, wanted: Wanted) -> bool:
+        asked.append((self, wanted, settled(self, wanted)))
+        return asked[-1][2]
+
+    monkeypatch.setattr(Maker, "make", noted)
+    monkeypatch.setattr(Walk, "_settled", answered)
+    trace_frontier(problem, measure=MEASURE, tolerance=0.1, most_points=2, thetas=(0.0, 1.0))
+    assert made
+    assert made == [wanted for _, wanted, answer in asked if not answer]
+    walk, one = asked[0][0], asked[0][1]
+    cheap = min(walk.plans, key=lambda p: p.cost_musd)
+    right, cost = cheap.exposure_frac[MEASURE], cheap.cost_musd
+    assert settled(walk, replace(one, exposure_frac=right, bound_musd=cost * (1 - GAP / 2)))
+    assert not settled(walk, replace(one, exposure_frac=right, bound_musd=cost * (1 - 2 * GAP)))
+    assert not settled(walk, replace(one, exposure_frac=0.0, bound_musd=cost * (1 - GAP / 2)))
 
 
 def test_several_workers_are_refused(problem: planner.Problem) -> None:

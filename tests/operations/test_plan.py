@@ -13,9 +13,13 @@ from planner.faults import InputError
 from planner.model.coefficients import Coefficients
 from planner.operations.campus import Campus, Fleet
 from planner.operations.cuts import Learner
-from planner.operations.schedule import plan_year, servable_mw
+from planner.operations.rows import CutRows
+from planner.operations.schedule import Standing, plan_year, servable_mw
 from planner.operations.settle import Settlement
+from planner.operations.year import Dispatch
 from planner.results import Plan
+from planner.search import Search
+from planner.solve import Attempt, Stop
 from planner.verify import verify
 
 LATE = [
@@ -69,7 +73,7 @@ def test_a_plan_whose_years_are_not_known_yet_is_mended(
     The load is 8.5 MW in the mean, the grid gives 8.
     """
     problem = planner.load_case("tiny", [*LATE, "site.energisation.grid={2028-01: 8}"])
-    monkeypatch.setattr(Settlement, "_operate", lambda self, x, enough_musd: 0.0)
+    monkeypatch.setattr(Settlement, "_operate", lambda self, *terms: 0.0)
     monkeypatch.setattr(Learner, "prime", lambda self: None)
     monkeypatch.setattr("planner.operations.cuts._POOLS", {})
     blind = planner.plan(problem)
@@ -197,6 +201,108 @@ def test_cuts_lie_below_every_schedule() -> None:
         assert float(learner.bounds_musd(other)[k, 0]) == pytest.approx(year.total_usd / 1e6, rel=0.03, abs=2e-3)
 
 
+def known_rows(c: Coefficients) -> tuple[Search, CutRows]:
+    search = Search(c, Stop(1e9), 1e-3, 0)
+    search.prepare()
+    assert search.settlement is not None
+    return search, search.settlement.cuts
+
+
+def decided(search: Search, cuts: CutRows, fleet: Fleet) -> np.ndarray:
+    """Columns that stand for a fleet and count for its years what is known of them."""
+    x = np.append(np.zeros(len(search.compiled.cost)), 0.0)
+    x[cuts.containers], x[cuts.served] = fleet.containers, fleet.served_mw
+    x[cuts.columns.cycled], x[cuts.columns.running] = fleet.cycled, fleet.running
+    x[cuts.columns.operating] = -1e6
+    cuts.raised_musd(x[:-1])
+    return x[:-1]
+
+
+def test_a_whole_plan_is_operated_once_for_what_it_teaches_and_for_its_schedules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two periods alike: one operated year is both, and its bound holds for any other fleet."""
+    monkeypatch.setattr("planner.operations.cuts._POOLS", {})
+    c = Coefficients(planner.load_case("tiny", LATE))
+    search, cuts = known_rows(c)
+    settlement = search.settlement
+    assert settlement is not None and len(c.problem.periods) == 2
+    stored = np.array([float(c.problem.offers[o].is_storage) for o in c.pair_offer])
+    settings = stored[:, None] * np.array([0.0, 1.0, 0.0, 0.0])
+    x = decided(search, cuts, containers(c, 2.0 * stored, settings, 9.1))
+    seen = []
+    whole = Standing.operate
+
+    def operate(self: Standing, *terms: object, **more: object) -> Dispatch:
+        seen.append(self)
+        return whole(self, *terms, **more)
+
+    monkeypatch.setattr(Standing, "operate", operate)
+    settlement.settle(x)
+    years = settlement.schedule(x)
+    assert len(seen) == len({one.key for one in seen}) == len({one.key for one in settlement._standing(x)})
+    assert [y.period for y in years] == [0, 1]
+    value = -sum(y.total_usd for y in years) / 1e6
+    assert value > 0.01
+    assert -(cuts.operating_musd(x) + cuts.hidden_musd(x)).sum() == pytest.approx(value, rel=0.01)
+    assert not settlement.short(x, years)
+    known = len(cuts.learner.cuts())
+    settlement.settle(decided(search, cuts, containers(c, 2.0 * stored, settings, 9.1)), little_musd=0.1)
+    assert len(cuts.learner.cuts()) == known  # nothing new
+    other = containers(c, 3.0 * stored, stored[:, None] * np.array([0.5, 0.5, 0.0, 1.0]), 9.2)
+    y = decided(search, cuts, other)
+    bound = cuts.operating_musd(y) + cuts.hidden_musd(y)
+    for p in range(2):
+        assert bound[p] <= plan_year(cuts.campus, p, other).total_usd / 1e6 + 1e-9
+
+
+def test_a_plan_that_breaks_outage_rows_is_not_settled(
+    late: tuple[planner.Problem, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row is found missing at first: what runs must be planned again before the plan counts."""
+    search = Search(Coefficients(late[0]), Stop(1e9), 1e-3, 0)
+    plan = Attempt(search.run().x, np.inf, -np.inf, False)
+    assert plan.x is not None
+    plan.objective = float(search.compiled.cost @ plan.x) + search.compiled.offset
+    add, seen = search.outages.add_violated, []
+
+    def added(x: np.ndarray) -> object:
+        if not seen:
+            search.outages.rows.append(search.outages.rows[0])
+        seen.append(x)
+        return add(x)
+
+    monkeypatch.setattr(search.outages, "add_violated", added)
+    settled, years = search.with_years(plan)
+    assert len(seen) == 2
+    assert settled.x is not None
+    assert not search.outages.missing(settled.x)
+    assert [y.misses_load for y in years] == [False, False]
+
+
+def test_load_that_is_missed_is_learned_before_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("planner.operations.cuts._POOLS", {})
+    c = Coefficients(planner.load_case("tiny", LATE))
+    search, cuts = known_rows(c)
+    settlement = search.settlement
+    assert settlement is not None
+    stored = np.array([float(c.problem.offers[o].is_storage) for o in c.pair_offer])
+    settings = stored[:, None] * np.array([2.0, 0.5, 0.0, 0.5])
+
+    def settled(served_mw: float) -> tuple[bool, int]:
+        x, before = decided(search, cuts, containers(c, 3.0 * stored, settings, served_mw)), len(cuts.learner.cuts())
+        settlement.settle(x)
+        return cuts.impossible(x), sum(cut.price_counts for cut in cuts.learner.cuts()[before:])
+
+    impossible, priced = settled(10.95)
+    assert impossible
+    assert priced
+    assert settled(10.9) == (True, 0)  # it lacked load before, and does: no price is needed
+    impossible, priced = settled(9.4)
+    assert not impossible
+    assert priced
+
+
 def test_the_load_that_can_be_carried_is_the_most_that_has_a_schedule() -> None:
     """Newton's method against schedules just below and just above."""
     c = Coefficients(planner.load_case("tiny", LATE))
@@ -206,11 +312,11 @@ def test_the_load_that_can_be_carried_is_the_most_that_has_a_schedule() -> None:
     def fleet(served_mw: float) -> Fleet:
         return containers(c, 3.0 * stored, stored[:, None] * np.array([2.0, 0.5, 0.0, 0.5]), served_mw)
 
-    most = servable_mw(campus, 0, fleet(11.0))
+    most = servable_mw(Standing.of(campus, 0, fleet(11.0)))
     assert 9.3 < most < 10.9
     assert plan_year(campus, 0, fleet(most)).cost_usd["unserved_mwh"] < 1e-6 * most * 8760
     assert plan_year(campus, 0, fleet(1.001 * most)).cost_usd["unserved_mwh"] > 1e-6 * most * 8760
-    assert servable_mw(campus, 0, fleet(9.0)) == pytest.approx(9.0, rel=1e-4)
+    assert servable_mw(Standing.of(campus, 0, fleet(9.0))) == pytest.approx(9.0, rel=1e-4)
 
 
 def test_full_stores_are_topped_up_at_full_load() -> None:
@@ -226,7 +332,7 @@ def test_full_stores_are_topped_up_at_full_load() -> None:
     none = np.zeros((len(n), len(c.swing_frac)))
     fleet = containers(c, n, none, 9.3)
     assert plan_year(campus, 0, fleet).cost_usd["unserved_mwh"] > 1e-4  # the gate is as wide as the load
-    most = servable_mw(campus, 0, fleet)
+    most = servable_mw(Standing.of(campus, 0, fleet))
     assert 9.29 < most < 9.3
     year = plan_year(campus, 0, containers(c, n, none, most))
     assert year.cost_usd["unserved_mwh"] < 1e-6 * most * 8760

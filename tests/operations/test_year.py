@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from planner.operations.alike import alike, operate_alike
 from planner.operations.schedule import follow, value_stack_usd
 from planner.operations.worth import best_worth, chain, resting_worth, worth
 from planner.operations.year import Clock, Dispatch, Generator, Site, Store, operate, yearly_cost_usd
@@ -55,6 +56,48 @@ def test_budgets_and_exports_that_cannot_count_are_left_out_and_change_nothing(s
     assert total_usd(clock, d, generators) == pytest.approx(other, rel=3e-6, abs=1.0)
     assert not d.exported.any()
     assert d.wear_usd_per_mwh == pytest.approx(0.0, abs=1e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.sampled_from([1, 3]))
+def test_stores_that_differ_in_size_only_are_operated_as_one(seed: int, seasons: int) -> None:
+    """Twice the store beside each one, in any order: as dear as apart, and each within its own range."""
+    clock = small_clock(seed, seasons=seasons)
+    site, some, generators = small_site(seed, clock)
+    twice = [
+        replace(
+            s, power_mw=2 * s.power_mw, energy_mwh=2 * s.energy_mwh, floor_mwh=2 * s.floor_mwh,
+            throughput_mwh=2 * s.throughput_mwh,
+        )
+        for s in some
+    ]  # fmt: skip
+    stores = [*some, *reversed(twice)]
+    assert sorted(map(len, alike(stores))) == [2] * len(some)
+    d = operate_alike(clock, site, stores, generators, tolerance=1e-9)
+    apart = total_usd(clock, operate(clock, site, stores, generators, tolerance=1e-9), generators)
+    assert total_usd(clock, d, generators) == pytest.approx(apart, rel=3e-6, abs=1.0)
+    supplied = d.imported - d.exported + d.renewable.sum(axis=0) + d.generated.sum(axis=0) + d.curtailed + d.unserved
+    assert supplied + (d.discharge - d.charge).sum(axis=0) == pytest.approx(clock.load_pu * site.served_mw, abs=1e-4)
+    for j, s in enumerate(stores):
+        room = 1e-6 * s.energy_mwh
+        floor = np.where(clock.season_ends, s.energy_mwh, s.floor_mwh[clock.season])
+        assert (d.stored[j] >= floor - room).all()
+        assert (d.stored[j] <= s.energy_mwh + room).all()
+        assert (d.charge[j] + d.discharge[j] <= s.power_mw[clock.season] * (1 + 1e-6)).all()
+        before = np.append(s.energy_mwh, d.stored[j][:-1])
+        change = clock.dt_h * (s.efficiency_frac * d.charge[j] - d.discharge[j])
+        assert d.stored[j] == pytest.approx(s.keep_frac * before + change, abs=1e-4)
+
+
+def test_stores_that_differ_in_what_a_mw_can_do_stay_apart() -> None:
+    s = Store("s", np.array([4.0]), 16.0, np.array([8.0]), 3000.0, 0.86, 0.999)
+    others = [
+        replace(s, energy_mwh=17.0), replace(s, floor_mwh=np.array([7.0])), replace(s, throughput_mwh=2900.0),
+        replace(s, efficiency_frac=0.87), replace(s, keep_frac=0.998), replace(s, power_mw=np.array([4.1])),
+    ]  # fmt: skip
+    assert len(alike([s, *others])) == 1 + len(others)
+    higher = replace(s, keep_frac=1.0), replace(s, keep_frac=1.0, energy_mwh=20.0, floor_mwh=np.array([12.0]))
+    assert len(alike(higher)) == 1  # what never leaves and loses nothing does not count
 
 
 def test_a_year_without_stores_takes_the_cheapest_of_what_there_is() -> None:
