@@ -65,10 +65,12 @@ _NARROWED_GAP_SHARE = 0.8
 _RELAXING_TIME_SHARE, _REFINING_TIME_SHARE = 0.4, 0.7
 #: Share of the objective that they may hide before anything was learned from a solution.
 _FIRST_FRAC = 0.01
+#: Times as much as what is enough that years may hide for another round to be spared: what they taught is added.
+_NEARLY = 2.5
 #: Share of what the last round found that cuts already known may hide until the next one.
 _ROUND_SHARE = 0.1
 #: Share of the asked gap that schedules may cost beyond what is counted.
-_SCHEDULE_GAP_SHARE = 0.3
+_SCHEDULE_GAP_SHARE = 0.25
 #: Share of the asked gap within which a relaxation hides as little as the one before.
 _KNOWN_SHARE = 0.5
 #: Share of the asked gap that cuts already known may hide while rows are added.
@@ -116,7 +118,7 @@ class Parts:
         self.model, self.compiled, self.columns, self.outages = made.model, made.compiled, made.columns, made.outages
         self._hold()
         self.narrowing = Narrowing(self.compiled)
-        self._known_musd = np.inf
+        self._known_musd, self._nearly_known = np.inf, False
         self._relaxed: tuple[Run, Attempt] | None = None
         cuts = self.outages.cuts
         self.settlement = None if cuts is None else Settlement(cuts, self.stop, self.gap_frac)
@@ -172,6 +174,7 @@ class Parts:
 
     def _relax(self, first: bool = True) -> Attempt:
         """LP relaxation, outage rows added until none is violated; with operating years, narrowed as far as it goes."""
+        self._nearly_known = False
         learning = (_RELAXING_TIME_SHARE, _RELAXED_FRAC if first else _NARROWED_GAP_SHARE * self.gap_frac)
         run = self._new_run(np.zeros_like(self.compiled.integer))
         while True:
@@ -222,12 +225,14 @@ class Parts:
 
     def _learned(self, attempt: Attempt, time_share: float, least_frac: float) -> bool:
         """Whether the operating years of a solution cost enough more than is known to go on."""
-        if self.settlement is None or attempt.x is None or self.stop.now:
+        if self.settlement is None or attempt.x is None or self.stop.now or self._nearly_known:
+            self._nearly_known = False
             return False
         enough = max(_LEARNING_GAP_SHARE * self.gap_frac, least_frac) * abs(attempt.objective)
         hidden = self.settlement.learn(attempt.x, enough, time_share)
         self._round_musd = _ROUND_SHARE * hidden  # while much is hidden, the last digits of what is known do not matter
         self._tolerate(attempt.objective)
+        self._nearly_known = enough < hidden <= _NEARLY * enough
         return hidden > enough
 
     def _rough(self, bound: float, gap: float = ROUGH_GAP) -> Attempt:
@@ -340,6 +345,7 @@ class Parts:
         All containers may be fractional but for the ``coarse`` ones.
         """
         whole = np.zeros_like(self.compiled.integer) if coarse is None else coarse
+        self._nearly_known = False
         with self._fixed(self.purchase_binary(), x):
             run = self._new_run(whole)
             while True:

@@ -316,7 +316,8 @@ def _check_lot(
 def _check_stack(year: Year, claimed: OperatingYear, s: YearSchedule, tally: Tally) -> None:
     """The value stack adds up to the recomputed cost."""
     usd = year.cost_usd(s, running_costs(year.problem, year.operating, s.generators))
-    size = max(abs(usd) / 1e6, 1e-3)
+    bill = float(s.load @ np.abs(year.price)) * year.dt / year.years  # the cost is a difference of such bills
+    size = max(abs(usd), bill, 1e3) / 1e6
     tally.same("value_stack", claimed.cost_musd, usd / 1e6, f"cost of {claimed.period} in musd a year", size)
     tally.same("value_stack", sum(claimed.stack_musd.values()), usd / 1e6, f"value stack of {claimed.period}", size)
 
