@@ -12,13 +12,17 @@ FloatArray = NDArray[np.float64]
 Schedule = Mapping[str, FloatArray]
 
 WEEK_H = 168
-#: Flow, words and colour; distinguishable without red against green.
+#: Flow, words and colour; distinguishable without red against green. All but the first two are left out where they are
+#: zero all year.
 FLOWS = (
     ("load_mw", "load", "#222222"),
     ("import_mw", "import", "#4c78a8"),
     ("discharge_mw", "discharge", "#f58518"),
     ("charge_mw", "charge", "#b279a2"),
     ("renewable_mw", "PV and wind", "#f2cf5b"),
+    ("generated_mw", "generators", "#9d755d"),
+    ("curtailed_mw", "load shed", "#ff9da6"),
+    ("export_mw", "export", "#72b7b2"),
 )
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 860.0, 256.0, 56.0, 44.0, 36.0
 _POINTS = 400
@@ -33,11 +37,16 @@ def typical_week(schedule: Schedule, step_h: float) -> slice:
     return slice(chosen * steps, (chosen + 1) * steps)
 
 
+def _flows(schedule: Schedule) -> list[str]:
+    """Flows that a picture shows."""
+    return [name for k, (name, _, _) in enumerate(FLOWS) if k < 2 or float(np.abs(schedule[name]).max(initial=0.0)) > 0]
+
+
 def week_svg(schedule: Schedule, step_h: float) -> str:
     """Power over a typical week, and below it the energy in store."""
     part = typical_week(schedule, step_h)
     first = round(part.start * step_h / 24) % 365
-    lines = {name: np.asarray(schedule[name][part]) for name, _, _ in FLOWS}
+    lines = {name: np.asarray(schedule[name][part]) for name in _flows(schedule)}
     power = _chart(lines, "MW", f"days from day {first + 1} of the year", WEEK_H / 24)
     stored = {"stored_mwh": np.asarray(schedule["stored_mwh"][part])}
     return power + _chart(stored, "MWh", "energy in store", WEEK_H / 24)
@@ -45,7 +54,7 @@ def week_svg(schedule: Schedule, step_h: float) -> str:
 
 def duration_svg(schedule: Schedule) -> str:
     """Each flow from its largest hour to its smallest."""
-    lines = {name: -np.sort(-np.asarray(schedule[name])) for name, _, _ in FLOWS}
+    lines = {name: -np.sort(-np.asarray(schedule[name])) for name in _flows(schedule)}
     return _chart(lines, "MW", "percent of the year", 100.0)
 
 

@@ -27,8 +27,8 @@ from planner.model.reliability import RowKey
 from planner.operations.schedule import MISSING_FRAC, YearPlan, years_musd
 from planner.operations.settle import Settlement
 from planner.problem import FloatArray
-from planner.search.narrow import Narrowing
-from planner.search.parts import ROUGH_GAP, Parts
+from planner.search.parts import ROUGH_GAP
+from planner.search.whole import WholeParts
 from planner.solve import (
     FEASIBILITY,
     Attempt,
@@ -75,7 +75,7 @@ class Solution:
 
 
 @dataclass
-class Search(Parts):
+class Search(WholeParts):
     """One search; ``run`` does it all."""
 
     def run(self, known_rows: tuple[RowKey, ...] = ()) -> Solution:
@@ -99,7 +99,7 @@ class Search(Parts):
     def _steps(self, start: Attempt | None) -> Solution:
         """First without the rows of the site, which seldom bind; with them if what was bought does not fit."""
         self.best, self.settled = start, None
-        self.narrowing = Narrowing(self.compiled)
+        self.narrowing, self._known_musd = None, np.inf
         self.bound = -np.inf
         self._round_musd, self._asked_with = 0.0, 0
         self.fractions: FloatArray | None = None
@@ -115,7 +115,8 @@ class Search(Parts):
             if self.best is None:
                 raise
         finally:
-            self.narrowing.reopen()
+            if self.narrowing is not None:
+                self.narrowing.reopen()
         return self._solution()
 
     def _solve_all(self) -> None:
