@@ -17,7 +17,7 @@ from planner.frontier.front import Front, front_of
 from planner.frontier.pieces import Standing, standing
 from planner.frontier.reading import gathered
 from planner.frontier.results import Frontier
-from planner.frontier.start import keep_start, take_up_start
+from planner.frontier.start import keep_start, kept_rows, take_up_start
 from planner.frontier.walk import Walk
 from planner.frontier.years import COARSE, learn_along
 from planner.model.coefficients import Coefficients
@@ -157,10 +157,12 @@ def _start(
         kept = take_up_start(state.parent, problem, stop, audit)
         if kept is not None:
             return kept
-    found = cheapest(problem, stop, audit)
+    plan, search, solution = cheapest(problem, stop, audit)
     if state is not None:
-        keep_start(state.parent, problem, *found[1:])
-    return found
+        rows = kept_rows(state.parent, problem) if resume else ()
+        solution = replace(solution, rows=rows or solution.rows)
+        keep_start(state.parent, problem, search, solution)
+    return plan, search, solution
 
 
 def cheapest(problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution]:

@@ -70,5 +70,14 @@ def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tu
     return judged(search, solution, gap, audit=audit, began=began), search, solution
 
 
+def kept_rows(folder: Path, problem: Problem) -> tuple[RowKey, ...]:
+    """Outage rows that the kept front began with, by which its state is known again; none for another question."""
+    try:
+        kept = json.loads((folder / START).read_text("utf-8"))
+        return tuple(RowKey(*row) for row in kept["rows"]) if kept.get("asked") == _asked(problem) else ()
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
 def _asked(problem: Problem) -> list[str]:
     return [version("storage-portfolio-planner"), problem.input_sha256, repr(problem.case.solver)]

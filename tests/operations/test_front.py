@@ -17,6 +17,7 @@ from planner.frontier import weighted
 from planner.frontier.campus import limited
 from planner.frontier.files import write_frontier
 from planner.frontier.portfolio import Traced, cheapest, trace_frontier
+from planner.frontier.start import take_up_start
 from planner.frontier.walk import Walk
 from planner.frontier.wholeplans import Made, Maker, Wanted
 from planner.operations.schedule import YearPlan
@@ -128,7 +129,15 @@ def test_going_on_takes_the_cheapest_plan_up_if_its_schedules_still_serve_the_lo
         searches.append(terms)
         return cheapest(*terms)
 
+    taken = []
+
+    def take_up(*terms: object) -> tuple[planner.Plan, Search, Solution] | None:
+        found = take_up_start(*terms)
+        taken.append(None if found is None else found[0])
+        return found
+
     monkeypatch.setattr("planner.frontier.portfolio.cheapest", search)
+    monkeypatch.setattr("planner.frontier.portfolio.take_up_start", take_up)
     if not served:
         monkeypatch.setattr(YearPlan, "misses_load", property(lambda self: not searches))
     after = trace_frontier(problem, state=tmp_path / "state.npz", resume=True, **asked)
@@ -137,9 +146,13 @@ def test_going_on_takes_the_cheapest_plan_up_if_its_schedules_still_serve_the_lo
     for one, other in zip((before.plans[0], before.plans[-1]), (after.plans[0], after.plans[-1]), strict=True):
         assert other.verification is not None and other.verification.passed
         assert other.cost_musd == pytest.approx(one.cost_musd, rel=GAP)
+    assert len(taken) == 1
     if served:
-        assert after.plans[-1].orders == before.plans[-1].orders
-        assert after.plans[-1].schedules.keys() == before.plans[-1].schedules.keys()
+        plan = taken[0]
+        assert plan is not None
+        assert plan.verification is not None and plan.verification.passed
+        assert plan.cost_musd == pytest.approx(before.plans[-1].cost_musd, rel=GAP)
+        assert list(plan.schedules) == [p.label for p in problem.periods]
     assert after.frontier.points[-1].gap_frac <= GAP + 1e-9
 
 
