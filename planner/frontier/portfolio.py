@@ -17,7 +17,7 @@ from planner.frontier.front import Front, front_of
 from planner.frontier.pieces import Standing, standing
 from planner.frontier.reading import gathered
 from planner.frontier.results import Frontier
-from planner.frontier.start import keep_start, kept_rows, take_up_start
+from planner.frontier.start import keep_start, read_start, take_up_start
 from planner.frontier.walk import Walk
 from planner.frontier.years import COARSE, learn_along
 from planner.model.coefficients import Coefficients
@@ -153,14 +153,14 @@ def _start(
     problem: Problem, stop: Stop, audit: bool, state: Path | None, resume: bool
 ) -> tuple[Plan, Search, Solution]:
     """The cheapest plan: kept ones are taken up, new ones are kept."""
-    if state is not None and resume:
-        kept = take_up_start(state.parent, problem, stop, audit)
-        if kept is not None:
-            return kept
+    kept = read_start(state.parent, problem) if state is not None and resume else None
+    taken = None if kept is None else take_up_start(kept, problem, stop, audit)
+    if taken is not None:
+        return taken
     plan, search, solution = cheapest(problem, stop, audit)
+    if kept is not None:  # the state of the front is known by the rows that it began with
+        solution = replace(solution, rows=kept.rows)
     if state is not None:
-        rows = kept_rows(state.parent, problem) if resume else ()
-        solution = replace(solution, rows=rows or solution.rows)
         keep_start(state.parent, problem, search, solution)
     return plan, search, solution
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,24 +41,41 @@ def keep_start(folder: Path, problem: Problem, search: Search, solution: Solutio
     write_texts({START: json.dumps(kept)}, folder)
 
 
-def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution] | None:
-    """The kept plan, scheduled and judged anew; None if there is none for this question, or its load is not served."""
-    began = time.perf_counter()
+@dataclass(frozen=True)
+class Kept:
+    """The cheapest plan as a file holds it: rows it was found with, columns by name, cost, bound, size of the model."""
+
+    rows: tuple[RowKey, ...]
+    x: dict[str, float]
+    relaxed_x: dict[str, float]
+    cost_musd: float
+    bound_musd: float
+    size: tuple[int, int]
+
+
+def read_start(folder: Path, problem: Problem) -> Kept | None:
+    """What was kept; None if there is nothing for this question."""
     try:
         kept = json.loads((folder / START).read_text("utf-8"))
-        rows = tuple(RowKey(*row) for row in kept["rows"])
-        x, relaxed_x = kept["x"], kept["relaxed_x"]
-        cost, bound = float(kept["cost_musd"]), float(kept["bound_musd"])
-        size = int(kept["solver_rows"]), int(kept["solver_columns"])
+        if kept.get("asked") != _asked(problem):
+            return None
+        return Kept(
+            tuple(RowKey(*row) for row in kept["rows"]), kept["x"], kept["relaxed_x"],
+            float(kept["cost_musd"]), float(kept["bound_musd"]),
+            (int(kept["solver_rows"]), int(kept["solver_columns"])),
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if kept.get("asked") != _asked(problem):
-        return None
+
+
+def take_up_start(kept: Kept, problem: Problem, stop: Stop, audit: bool) -> tuple[Plan, Search, Solution] | None:
+    """The kept plan, scheduled and judged anew; None if its load is not served."""
+    began = time.perf_counter()
     gap = problem.case.solver.gap_frac
     search = Search(Coefficients(problem), stop, gap, problem.case.solver.seed)
-    search.prepare(rows)
-    columns, relaxed = columns_of(search, x), columns_of(search, relaxed_x)
-    years: tuple[YearPlan, ...] = ()
+    search.prepare(kept.rows)
+    columns, relaxed = columns_of(search, kept.x), columns_of(search, kept.relaxed_x)
+    cost, years = kept.cost_musd, tuple[YearPlan, ...]()
     if search.settlement is not None:  # schedules, and what years teach, are not kept
         years = search.settlement.schedule(columns)
         if any(year.misses_load for year in years):
@@ -66,17 +83,8 @@ def take_up_start(folder: Path, problem: Problem, stop: Stop, audit: bool) -> tu
         search.settlement.settle(columns)
         cost = float(search.compiled.cost @ columns) + search.compiled.offset
         cost += years_musd(search.settlement.cuts.campus, list(years)) - search.settlement.counted_musd(columns)
-    solution = Solution(columns, cost, min(bound, cost), relaxed, {}, rows, False, *size, years)
+    solution = Solution(columns, cost, min(kept.bound_musd, cost), relaxed, {}, kept.rows, False, *kept.size, years)
     return judged(search, solution, gap, audit=audit, began=began), search, solution
-
-
-def kept_rows(folder: Path, problem: Problem) -> tuple[RowKey, ...]:
-    """Outage rows that the kept front began with, by which its state is known again; none for another question."""
-    try:
-        kept = json.loads((folder / START).read_text("utf-8"))
-        return tuple(RowKey(*row) for row in kept["rows"]) if kept.get("asked") == _asked(problem) else ()
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
 
 
 def _asked(problem: Problem) -> list[str]:

@@ -54,7 +54,7 @@ class Settlement:
     def __init__(self, cuts: CutRows, stop: Stop, gap_frac: float) -> None:
         self.cuts, self.stop, self.rounds, self._gap_frac = cuts, stop, 0, gap_frac
         self._accuracy = float(np.clip(_ACCURACY * gap_frac, _FINEST, _COARSEST))
-        self._spent_s, self._operated = 0.0, 0
+        self._spent_s, self._years_timed = 0.0, 0
         #: Whether whole plans are expected to teach little, as where many were settled before.
         self.expects_little = False
         #: Years as operated for schedules, and which of them were learned from.
@@ -104,7 +104,7 @@ class Settlement:
 
     def _seconds(self, years: float) -> float:
         """Seconds that so many years take for each year of a plan."""
-        needed = years * len(self.cuts.served) * self._spent_s / max(1, self._operated)
+        needed = years * len(self.cuts.served) * self._spent_s / max(1, self._years_timed)
         return float(min(needed, _MOST_KEPT * self.stop.limit_s))
 
     def _operate(self, x: FloatArray, enough_musd: float, known_musd: FloatArray | None = None) -> float:
@@ -144,7 +144,7 @@ class Settlement:
         else:
             self._learn_exactly(periods, fleet, known_musd)
         self._spent_s += time.monotonic() - began
-        self._operated += len(periods)
+        self._years_timed += len(periods)
         self.stop.kept_s = self._seconds(_SCHEDULE_YEARS)
 
     def _learn_exactly(self, periods: list[int], fleet: Fleet, known_musd: FloatArray) -> None:

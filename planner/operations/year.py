@@ -260,7 +260,8 @@ class _Program:
         if "export" in at:
             cost[at["export"]] = -money * clock.export_usd_per_mwh
             upper[at["export"]] = site.export_mw
-        upper[at["unserved"]] = load + base
+        charging = np.sum([s.power_mw[clock.season] for s in self.stores], axis=0) if self.stores else 0.0
+        upper[at["unserved"]] = load + np.maximum(base, charging)  # stores may have to be full in time, all at once
         if "curtailed" in at:
             cost[at["curtailed"]] = money * clock.curtailed_usd_per_mwh
             upper[at["curtailed"]] = clock.curtailable_frac * load

@@ -241,12 +241,11 @@ class Parts:
 
     def _dived(self) -> Attempt | None:
         """Best containers for the binaries that a dive ends at; None if there are none."""
-        run, attempt = self._relaxed or (None, None)
-        self._relaxed = None
-        if run is None or attempt is None:  # the last dive taught rows that rule its binaries out
+        relaxed, self._relaxed = self._relaxed, None
+        if relaxed is None:  # the last dive taught rows that rule its binaries out
             run = self._new_run(np.zeros_like(self.compiled.integer))
-            attempt = run.solve()
-        found = dive(run, attempt, self.binary(), self.outages.add_violated)
+            relaxed = run, run.solve()
+        found = dive(*relaxed, self.binary(), self.outages.add_violated)
         return None if found is None or found.x is None else self._refine(found.x)
 
     def _coarse(self, bound: float) -> NDArray[np.bool_]:

@@ -58,7 +58,8 @@ def test_budgets_and_exports_that_cannot_count_are_left_out_and_change_nothing(s
     assert d.wear_usd_per_mwh == pytest.approx(0.0, abs=1e-3)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None)
+@example(761, 1)  # all stores charge at once in the last step, by load that is missing
 @given(SEEDS, st.sampled_from([1, 3]))
 def test_stores_that_differ_in_size_only_are_operated_as_one(seed: int, seasons: int) -> None:
     """Twice the store beside each one, in any order: as dear as apart, and each within its own range."""
@@ -75,8 +76,7 @@ def test_stores_that_differ_in_size_only_are_operated_as_one(seed: int, seasons:
     assert sorted(map(len, alike(stores))) == [2] * len(some)
     d = operate_alike(clock, site, stores, generators, tolerance=1e-9)
     apart = total_usd(clock, operate(clock, site, stores, generators, tolerance=1e-9), generators)
-    # Where much load is missing, twice as many columns end less exactly.
-    assert total_usd(clock, d, generators) == pytest.approx(apart, rel=5e-4, abs=1.0)
+    assert total_usd(clock, d, generators) == pytest.approx(apart, rel=3e-6, abs=1.0)
     supplied = d.imported - d.exported + d.renewable.sum(axis=0) + d.generated.sum(axis=0) + d.curtailed + d.unserved
     assert supplied + (d.discharge - d.charge).sum(axis=0) == pytest.approx(clock.load_pu * site.served_mw, abs=1e-4)
     for j, s in enumerate(stores):
